@@ -1,0 +1,83 @@
+"""Grants: what a function may reach beyond itself. It starts with nothing.
+
+A grant is written as people write it in mayfly.toml (`net = ["api.example.com:443"]`) and parsed
+once, here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mayfly.model.errors import InvalidParameter
+
+
+class GrantKind(StrEnum):
+    """The keys of the `[grants]` table."""
+
+    NET = "net"
+    OBJECTS = "objects"
+    TABLES = "tables"
+    QUEUES = "queues"
+    INVOKE = "invoke"
+    SECRETS = "secrets"
+
+
+_VERBS: dict[GrantKind, tuple[str, ...]] = {
+    GrantKind.OBJECTS: ("read", "write"),
+    GrantKind.TABLES: ("read", "write"),
+    GrantKind.QUEUES: ("send", "receive"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One thing that a function may reach.
+
+    Args:
+        kind: Which table of `[grants]`.
+        target: A host:port, bucket[/prefix], table, queue, function or secret name.
+        verb: "read", "write", "send", "receive", or "" where the kind has none.
+    """
+
+    kind: GrantKind
+    target: str
+    verb: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.target}" + (f":{self.verb}" if self.verb else "")
+
+    @property
+    def written(self) -> str:
+        """The grant as it stands in mayfly.toml, without its kind."""
+        return f"{self.target}:{self.verb}" if self.verb else self.target
+
+
+def parse_grant(kind: GrantKind, written: str) -> Grant:
+    """Parse one entry of a `[grants]` list.
+
+    Raises:
+        InvalidParameter: The entry is not of its kind's form; the message shows the form.
+    """
+    if kind is GrantKind.NET:
+        return _parse_net(written)
+    verbs = _VERBS.get(kind)
+    if verbs is None:
+        if not written or ":" in written:
+            raise InvalidParameter(f'grant {kind} = "{written}" must be a plain name')
+        return Grant(kind, written)
+    target, _, verb = written.rpartition(":")
+    if not target or verb not in verbs:
+        form = " or ".join(f'"{target or written or "name"}:{one}"' for one in verbs)
+        raise InvalidParameter(f'grant {kind} = "{written}" must say what it allows: write {form}')
+    return Grant(kind, target, verb)
+
+
+def _parse_net(written: str) -> Grant:
+    host, _, port = written.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise InvalidParameter(
+            f'grant net = "{written}" must be "host:port", for example "api.example.com:443"'
+        )
+    return Grant(GrantKind.NET, f"{host.lower()}:{int(port)}")
