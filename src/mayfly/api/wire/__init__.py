@@ -1,0 +1,1 @@
+"""AWS's protocols, both ways, from the service models that botocore ships."""
