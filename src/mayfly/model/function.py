@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
 
 from mayfly.model import limits
 from mayfly.model.grant import Grant
@@ -18,8 +17,6 @@ from mayfly.model.grant import Grant
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"
 LATEST = "$LATEST"
-
-_EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Reuse(StrEnum):
@@ -81,12 +78,12 @@ class Settings:
     memory_mib: int = limits.MEMORY_MIB_DEFAULT
     timeout_s: int = limits.TIMEOUT_S_DEFAULT
     tmp_mib: int = limits.TMP_MIB_DEFAULT
-    environment: Mapping[str, str] = field(default=_EMPTY)
+    environment: Mapping[str, str] = field(default_factory=dict)
     reuse: Reuse = Reuse.NEVER
     isolate: IsolateKind = IsolateKind.PROCESS
     concurrency: int | None = None
     grants: tuple[Grant, ...] = ()
-    tags: Mapping[str, str] = field(default=_EMPTY)
+    tags: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
 
 
