@@ -1,0 +1,1 @@
+"""What the suite shares: a real platform to speak to, needs to state, leaks to look for."""
