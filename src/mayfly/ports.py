@@ -139,8 +139,14 @@ class Backlog(Protocol):
         """The event was answered: forget it."""
         ...
 
-    async def retry(self, event: Event, *, due_ms: int, error: str) -> None:
-        """Put the event back, to be tried at `due_ms`, with one more attempt counted."""
+    async def retry(
+        self, event: Event, *, due_ms: int, error: str, attempted: bool = True
+    ) -> None:
+        """Put the event back, to be tried at `due_ms`.
+
+        One more attempt is counted when the function was called with it (`attempted`); an event
+        that was throttled, or met a fault of the platform, has used up none of its attempts.
+        """
         ...
 
     async def fail(self, event: Event, *, error: str) -> None:
