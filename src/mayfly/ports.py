@@ -5,6 +5,7 @@ doubles in `testing`. Methods are `async` only where they may wait; a plain meth
 Names follow Trio's rule: `x_nowait` never waits.
 
     Clock, Ids            time, randomness and identity, handed in
+    Sites                 told of each I/O just before it is done; tests fail it by name
     Registry              functions and their URLs; durable, one writer
     Backlog               accepted asynchronous events; durable
     CodeStore             archives and trees by digest
@@ -51,6 +52,21 @@ class Ids(Protocol):
     def token(self, length: int) -> str:
         """`length` random characters of [a-z0-9], from a cryptographic source."""
         ...
+
+
+class Sites(Protocol):
+    """Told the name of an I/O site ("BACKLOG:COMMIT") just before the I/O is done there.
+
+    `unwatched` is the real one; `testing.faults.Faults` raises OSError there, as a disk would.
+    """
+
+    def __call__(self, site: str, /) -> None:
+        """The I/O at `site` comes next. Any thread."""
+        ...
+
+
+def unwatched(_site: str, /) -> None:
+    """Nobody watches the I/O sites: what production hands in."""
 
 
 class Registry(Protocol):
