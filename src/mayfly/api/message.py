@@ -26,7 +26,7 @@ class Headers:
         values: dict[str, str] = {}
         for raw_name, raw_value in raw:
             name = raw_name.decode("latin-1").lower()
-            value = raw_value.decode("latin-1")
+            value = raw_value.decode("latin-1").strip(" \t")
             values[name] = f"{values[name]},{value}" if name in values else value
         self._values = values
 
