@@ -1,0 +1,331 @@
+"""What the platform says about itself: every metric name and every log event, declared once.
+
+Counting must cost a call next to nothing, so a function's numbers are plain integers in a
+`FunctionMetrics`, which the engine holds on to; Prometheus's classes are met only when `/metrics`
+is read, by a collector on a registry of our own. The same integers are what `mayfly stats` shows.
+
+A log line is an event name and fields (logfmt, on stderr), never prose, and never what a user's
+function printed: that belongs to the function's log.
+
+    at=2026-01-02T03:04:05.678Z level=info event=snapshot_made function=thumbnail init_ms=11.4
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import TextIO
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+METRICS_CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+DURATION_BUCKETS_S = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1),
+    *(0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0),
+)
+SNAPSHOT_BUCKETS_S = (0.005, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24)
+BIRTH_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 1.024)
+
+_RECENT_MAX = 512
+_ERROR_TYPES_MAX = 64
+_FIELD_LENGTH_MAX = 512
+
+
+class LogEvent(StrEnum):
+    """Every event that the platform's own log may hold."""
+
+    DAEMON_STARTED = "daemon_started"
+    DAEMON_STOPPED = "daemon_stopped"
+    ENGINE_STARTED = "engine_started"
+    ENGINE_STOPPED = "engine_stopped"
+    REQUEST_FAILED = "request_failed"
+    CALL_FAILED = "call_failed"
+    FUNCTION_CHANGED = "function_changed"
+    SNAPSHOT_MADE = "snapshot_made"
+    SNAPSHOT_FAILED = "snapshot_failed"
+    SNAPSHOT_DIED = "snapshot_died"
+    SNAPSHOT_CLOSED = "snapshot_closed"
+    IMPORT_FAILED = "import_failed"
+    ISOLATE_LOST = "isolate_lost"
+    ISOLATE_OVERDUE = "isolate_overdue"
+    BIRTHS_OVERDUE = "births_overdue"
+    BACKLOG_RELEASED = "backlog_released"
+    BACKLOG_UNREACHABLE = "backlog_unreachable"
+    EVENT_RETRIED = "event_retried"
+    EVENT_FAILED = "event_failed"
+
+
+class OutcomeLabel(StrEnum):
+    """The values of `mayfly_invocations_total`'s label `outcome`."""
+
+    SUCCESS = "success"
+    FUNCTION_ERROR = "function_error"
+    THROTTLED = "throttled"
+    PLATFORM_ERROR = "platform_error"
+
+
+class Distribution:
+    """A histogram in plain integers: one bisection and two additions per value."""
+
+    __slots__ = ("_counts", "bounds", "total")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.total = 0.0
+        self._counts = [0] * (len(bounds) + 1)
+
+    def observe(self, value: float) -> None:
+        """Count `value` in the first bucket whose bound is not below it."""
+        self._counts[bisect_left(self.bounds, value)] += 1
+        self.total += value
+
+    def cumulated(self) -> list[tuple[str, float]]:
+        """Buckets as Prometheus wants them: upper bound as text, how many at or below it."""
+        rows: list[tuple[str, float]] = []
+        count = 0
+        for bound, here in zip((*self.bounds, float("inf")), self._counts, strict=True):
+            count += here
+            rows.append(("+Inf" if bound == float("inf") else repr(bound), count))
+        return rows
+
+
+class FunctionMetrics:
+    """One function's numbers since the platform started.
+
+    The engine keeps a reference and adds to it; nothing is looked up by label on a call's path.
+    """
+
+    __slots__ = (
+        "answered",
+        "cold_starts",
+        "duration",
+        "error_types",
+        "failed",
+        "platform_errors",
+        "recent_ms",
+        "throttles",
+    )
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.failed = 0
+        self.throttles = 0
+        self.platform_errors = 0
+        self.cold_starts = 0
+        self.error_types: dict[str, int] = {}
+        self.duration = Distribution(DURATION_BUCKETS_S)
+        self.recent_ms: deque[float] = deque(maxlen=_RECENT_MAX)
+
+    def count_success(self, duration_ms: float) -> None:
+        """A call was answered by its handler."""
+        self.answered += 1
+        self.recent_ms.append(duration_ms)
+        self.duration.observe(duration_ms / 1000)
+
+    def count_failure(self, duration_ms: float, error_type: str) -> None:
+        """A call ended in the function's own error, of whatever kind."""
+        self.failed += 1
+        self.recent_ms.append(duration_ms)
+        self.duration.observe(duration_ms / 1000)
+        self._count_type(error_type)
+
+    def count_platform_error(self, error_type: str) -> None:
+        """A call could not be run, by the platform's fault."""
+        self.platform_errors += 1
+        self._count_type(error_type)
+
+    @property
+    def calls(self) -> int:
+        """Calls that were let in, whatever became of them."""
+        return self.answered + self.failed + self.platform_errors
+
+    def quantiles_ms(self) -> tuple[float, float]:
+        """p50 and p99 of the newest calls' durations; zeros when there were none."""
+        if not self.recent_ms:
+            return 0.0, 0.0
+        ordered = sorted(self.recent_ms)
+        last = len(ordered) - 1
+        return ordered[last // 2], ordered[min(last, round(last * 0.99))]
+
+    def outcomes(self) -> Mapping[OutcomeLabel, int]:
+        """The counts behind `mayfly_invocations_total`."""
+        return {
+            OutcomeLabel.SUCCESS: self.answered,
+            OutcomeLabel.FUNCTION_ERROR: self.failed,
+            OutcomeLabel.THROTTLED: self.throttles,
+            OutcomeLabel.PLATFORM_ERROR: self.platform_errors,
+        }
+
+    def _count_type(self, error_type: str) -> None:
+        # A function names its own exceptions, so the number of label values needs a bound.
+        types = self.error_types
+        if error_type not in types and len(types) >= _ERROR_TYPES_MAX:
+            error_type = "other"
+        types[error_type] = types.get(error_type, 0) + 1
+
+
+class Metrics:
+    """All metrics of one platform, on a Prometheus registry of its own.
+
+    Counters are added to directly; gauges (`isolates`, `snapshots`, `memory_bytes`,
+    `backlog_events`) hold what `Engine.measure` last saw.
+    """
+
+    def __init__(self) -> None:
+        self.snapshot_seconds = Distribution(SNAPSHOT_BUCKETS_S)
+        self.birth_seconds = Distribution(BIRTH_BUCKETS_S)
+        self.isolates: dict[str, int] = {"parked": 0, "busy": 0}
+        self.snapshots = 0
+        self.memory_bytes: dict[str, int] = {}
+        self.backlog_events: dict[str, int] = {}
+        self.registry = CollectorRegistry(auto_describe=False)
+        self._functions: dict[str, FunctionMetrics] = {}
+        self.registry.register(_Collector(self))
+
+    def function(self, name: str) -> FunctionMetrics:
+        """The numbers of one function; made at first use, kept until `forget`."""
+        found = self._functions.get(name)
+        if found is None:
+            found = self._functions[name] = FunctionMetrics()
+        return found
+
+    def functions(self) -> Mapping[str, FunctionMetrics]:
+        """The numbers of all functions, by name."""
+        return self._functions
+
+    def forget(self, name: str) -> None:
+        """Drop a deleted function's series."""
+        self._functions.pop(name, None)
+
+    def render(self) -> bytes:
+        """The text of `/metrics`; its type is `METRICS_CONTENT_TYPE`."""
+        return generate_latest(self.registry)
+
+
+class _Collector(Collector):
+    """Turns the plain numbers into Prometheus's families when somebody asks."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._function_families()
+        metrics = self._metrics
+        yield _histogram(
+            "mayfly_snapshot_seconds",
+            "Making a snapshot, import included",
+            metrics.snapshot_seconds,
+        )
+        yield _histogram(
+            "mayfly_birth_seconds", "An isolate, from asked for to parked", metrics.birth_seconds
+        )
+        yield _gauge("mayfly_isolates", "Isolates alive", "state", metrics.isolates)
+        yield GaugeMetricFamily("mayfly_snapshots", "Snapshots alive", value=metrics.snapshots)
+        yield _gauge("mayfly_memory_bytes", "Memory by share", "kind", metrics.memory_bytes)
+        yield _gauge(
+            "mayfly_backlog_events", "Asynchronous events kept", "state", metrics.backlog_events
+        )
+
+    def _function_families(self) -> Iterator[Metric]:
+        invocations = CounterMetricFamily(
+            "mayfly_invocations", "Calls by what became of them", labels=["function", "outcome"]
+        )
+        errors = CounterMetricFamily(
+            "mayfly_errors", "Calls that failed, by error type", labels=["function", "type"]
+        )
+        throttles = CounterMetricFamily(
+            "mayfly_throttles", "Calls that were refused", labels=["function"]
+        )
+        colds = CounterMetricFamily(
+            "mayfly_cold_starts", "Calls that waited for a snapshot", labels=["function"]
+        )
+        durations = HistogramMetricFamily(
+            "mayfly_duration_seconds", "Time from event sent to answer", labels=["function"]
+        )
+        for name, numbers in sorted(self._metrics.functions().items()):
+            for outcome, count in numbers.outcomes().items():
+                invocations.add_metric([name, outcome.value], count)
+            for error_type, count in sorted(numbers.error_types.items()):
+                errors.add_metric([name, error_type], count)
+            throttles.add_metric([name], numbers.throttles)
+            colds.add_metric([name], numbers.cold_starts)
+            duration = numbers.duration
+            durations.add_metric([name], duration.cumulated(), duration.total)
+        yield from (invocations, errors, throttles, colds, durations)
+
+
+def _histogram(name: str, text: str, values: Distribution) -> HistogramMetricFamily:
+    return HistogramMetricFamily(name, text, buckets=values.cumulated(), sum_value=values.total)
+
+
+def _gauge(name: str, text: str, label: str, values: Mapping[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, text, labels=[label])
+    for key, value in sorted(values.items()):
+        family.add_metric([key], value)
+    return family
+
+
+_LOG = logging.getLogger("mayfly")
+
+
+def event_log(
+    name: LogEvent, *, level: int = logging.INFO, **fields: str | float | bool | None
+) -> None:
+    """Write one event to the platform's log.
+
+    Args:
+        name: A member of `LogEvent`.
+        level: One of `logging`'s levels.
+        fields: What is known, ids above all; a None is left out, long text is cut.
+    """
+    if _LOG.isEnabledFor(level):
+        _LOG.log(level, "%s", _logfmt(name, fields))
+
+
+def open_event_log(stream: TextIO = sys.stderr, *, level: int = logging.INFO) -> None:
+    """Send the log to `stream`. Called once, by the daemon; until then only warnings show."""
+    out = logging.StreamHandler(stream)
+    out.setFormatter(_LineFormatter())
+    _LOG.handlers = [out]
+    _LOG.propagate = False
+    _LOG.setLevel(level)
+
+
+class _LineFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = datetime.fromtimestamp(record.created, UTC)
+        at = when.strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(record.msecs):03d}Z"
+        return f"at={at} level={record.levelname.lower()} {record.getMessage()}"
+
+
+def _logfmt(name: str, fields: Mapping[str, str | float | bool | None]) -> str:
+    shown = (f"{key}={_field(value)}" for key, value in fields.items() if value is not None)
+    return " ".join((f"event={name}", *shown))
+
+
+def _field(value: str | float | bool) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    text = str(value)
+    if len(text) > _FIELD_LENGTH_MAX:
+        text = text[:_FIELD_LENGTH_MAX] + "..."
+    if text and all(c.isprintable() and c not in ' "=\\' for c in text):
+        return text
+    escaped = text.encode("unicode_escape").decode("ascii").replace('"', '\\"')
+    return f'"{escaped}"'
