@@ -1,0 +1,74 @@
+"""The tables, and the steps by which an older file becomes a newer one.
+
+`PRAGMA user_version` counts the steps that a file has had. A step is never edited once released:
+a change is a new step. A file that has had more steps than are known here is refused untouched.
+
+    function   one row per function; `document` is the model's value as JSON
+    url        one row per function URL, gone with its function
+    event      the backlog, in order of `seq`; `ready_ms` is when it may next be taken:
+               its due time while waiting, the lease's end while leased
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from mayfly.backends.sqlite.failures import Site
+from mayfly.model.errors import StorageFailed
+
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE function (
+            name        TEXT PRIMARY KEY,
+            revision_id TEXT NOT NULL,
+            document    BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE url (
+            function_name TEXT PRIMARY KEY REFERENCES function (name) ON DELETE CASCADE,
+            url_id        TEXT NOT NULL UNIQUE,
+            document      BLOB NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        """CREATE TABLE event (
+            seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id       TEXT NOT NULL UNIQUE,
+            state          TEXT NOT NULL,
+            ready_ms       INTEGER NOT NULL,
+            due_ms         INTEGER NOT NULL,
+            accepted_ms    INTEGER NOT NULL,
+            attempts       INTEGER NOT NULL,
+            function_name  TEXT NOT NULL,
+            qualifier      TEXT NOT NULL,
+            client_context TEXT NOT NULL,
+            error          TEXT NOT NULL,
+            payload        BLOB NOT NULL
+        ) STRICT""",
+        # An index ends with the rowid, here `seq`: equal times come in order of insertion.
+        "CREATE INDEX event_ready ON event (state, ready_ms)",
+    ),
+)
+
+
+def migrate(connection: sqlite3.Connection, path: Path) -> None:
+    """Bring the file to the newest form, in one transaction that the caller has begun.
+
+    Raises:
+        StorageFailed: It is a newer mayfly's file, or not one of ours.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(STEPS):
+        raise StorageFailed(
+            site=Site.OPEN,
+            detail=f"{path} was written by a newer mayfly (schema {version}, this one knows up to "
+            f"{len(STEPS)}); run that mayfly, or give another --data folder",
+        )
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version == 0 and tables:
+        raise StorageFailed(
+            site=Site.OPEN,
+            detail=f"{path} is another program's database; give another --data folder",
+        )
+    for step in STEPS[version:]:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(STEPS)}")
