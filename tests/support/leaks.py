@@ -96,7 +96,8 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
-def _ancestors(pid: int) -> Iterator[int]:
+def lineage(pid: int) -> Iterator[int]:
+    """`pid`, its parent, and so on, without pid 1."""
     while pid > 1:
         yield pid
         fields = _stat(pid)
@@ -106,12 +107,12 @@ def _ancestors(pid: int) -> Iterator[int]:
 def _is_ours(process: Process, new: frozenset[Process], mark: str) -> bool:
     if process.pid == os.getpid():
         return False
-    lineage = list(_ancestors(process.pid))
-    marked = any(mark.encode() in _read(f"/proc/{one}/environ") for one in lineage)
-    if marked or os.getpid() in lineage:
+    line = list(lineage(process.pid))
+    marked = any(mark.encode() in _read(f"/proc/{one}/environ") for one in line)
+    if marked or os.getpid() in line:
         return True
     # An orphan that lost its environment still lives in namespaces of its own.
-    orphan = bool(lineage) and lineage[-1] in {one.pid for one in new}
+    orphan = bool(line) and line[-1] in {one.pid for one in new}
     sealed = any(_namespace(process.pid, kind) != _namespace(1, kind) for kind in ("mnt", "pid"))
     return IN_CI and orphan and sealed
 
