@@ -1,0 +1,182 @@
+"""One client's connection: uvicorn's httptools protocol, with bounds on what a client may do.
+
+uvicorn bounds neither the size of a request's head nor the time that a request may take to
+arrive; both are cheap to hold against a server. This adds, and costs a request nothing when its
+bytes come at once:
+
+    connected --(keep_alive_s)--> closed                      nothing was sent
+    HEAD      --(patience_s, head_bytes_max)--> 408, 431      its line and headers drip or flood
+    BODY      --(pace_bytes_per_s_min over patience_s)--> 408 it trickles
+    DONE      the application's turn
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+from typing import Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from mayfly.api.platform import ServerBounds
+from mayfly.ports import Ids
+
+_PHRASES = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    431: b"Request Header Fields Too Large",
+}
+
+
+class ConnectionConfig(uvicorn.Config):
+    """uvicorn's configuration, and what a `Connection` needs beyond it."""
+
+    def __init__(self, app: Any, *, bounds: ServerBounds, ids: Ids, **rest: Any) -> None:  # noqa: ANN401  passed through
+        super().__init__(app, **rest)
+        self.bounds = bounds
+        self.ids = ids
+
+
+class _Stage(enum.Enum):
+    HEAD = enum.auto()
+    BODY = enum.auto()
+    DONE = enum.auto()
+
+
+class _HeadTooLarge(Exception):
+    """Raised inside a parser callback; the parser turns it into its own error."""
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol with bounds; made by uvicorn, one per client."""
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        assert isinstance(config, ConnectionConfig)
+        self._bounds = config.bounds
+        self._ids = config.ids
+        self._stage = _Stage.DONE
+        self._began = False
+        self._fed_bytes = 0
+        self._head_bytes = 0
+        self._pace_bytes = 0
+        self._pace_timer: asyncio.TimerHandle | None = None
+        self._refusal: tuple[int, str] | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+        """Start the clock of a client that connects and says nothing."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(
+            self.timeout_keep_alive, self.timeout_keep_alive_handler
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clocks; uvicorn tells the application."""
+        self._unset_keepalive_if_required()
+        self._stop_pacing()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse; when the request is not whole afterwards, watch how the rest comes."""
+        self._fed_bytes = len(data)
+        self._began = False
+        super().data_received(data)
+        if self._stage is not _Stage.DONE:
+            self._watch(len(data))
+
+    def on_message_begin(self) -> None:
+        """A request line begins."""
+        self._stage = _Stage.HEAD
+        self._began = True
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The head is whole: check its size before anything is made of it."""
+        count = len(self.headers)
+        if count > self._bounds.header_count_max:
+            self._refuse_head(f"{count} headers are too many")
+        if self._head_bytes or self._fed_bytes > self._bounds.head_bytes_max:
+            size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+            if size > self._bounds.head_bytes_max:
+                self._refuse_head(f"a head of {size} bytes is too large")
+        self._stage = _Stage.BODY
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._stage = _Stage.DONE
+        if self._pace_timer is not None:
+            self._stop_pacing()
+        super().on_message_complete()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection; cut one whose client does not even read its answer."""
+        if not self.transport.is_closing() and self.transport.get_write_buffer_size():
+            self.transport.abort()
+        else:
+            super().timeout_keep_alive_handler()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what the parser refused, with an id, in the form of the API's errors."""
+        status, message = self._refusal or (400, msg)
+        self._refuse(status, message)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        # The parser stops at an upgrade, so that a second request would never be seen: answer
+        # this one (a client that offers h2c expects that) and close.
+        self.cycle.keep_alive = False
+
+    def _watch(self, count: int) -> None:
+        if self._stage is _Stage.HEAD and not self._began:
+            self._head_bytes += count
+            if self._head_bytes > self._bounds.head_bytes_max:
+                self._refuse(431, "the request's head is too large")
+                return
+        self._pace_bytes += count
+        if self._pace_timer is None and not self.transport.is_closing():
+            self._pace_bytes = 0
+            self._pace_timer = self.loop.call_later(self._bounds.patience_s, self._check_pace)
+
+    def _check_pace(self) -> None:
+        self._pace_timer = None
+        if self.transport.is_closing():
+            return
+        enough = self._bounds.pace_bytes_per_s_min * self._bounds.patience_s
+        in_pace = self._stage is _Stage.BODY and self._pace_bytes >= enough
+        if in_pace or self.flow.read_paused:
+            self._pace_bytes = 0
+            self._pace_timer = self.loop.call_later(self._bounds.patience_s, self._check_pace)
+        else:
+            self._refuse(408, "the request came too slowly and was given up")
+
+    def _stop_pacing(self) -> None:
+        if self._pace_timer is not None:
+            self._pace_timer.cancel()
+            self._pace_timer = None
+
+    def _refuse_head(self, message: str) -> None:
+        self._refusal = (431, message)
+        raise _HeadTooLarge
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer on the bare connection, if no answer is under way there, and close it."""
+        self._stop_pacing()
+        # Before the first request there is no cycle, whatever uvicorn's annotation says.
+        started = getattr(self.cycle, "response_started", False)
+        if not started or self.cycle.response_complete:
+            content = b'{"message":"%s"}' % message.encode("ascii", "replace")
+            self.transport.write(
+                b"HTTP/1.1 %d %s\r\nx-amzn-requestid: %s\r\ncontent-type: application/json\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%s"
+                % (status, _PHRASES[status], self._ids.uuid().encode(), len(content), content)
+            )
+        self.transport.close()

@@ -1,0 +1,126 @@
+"""Deploy: a folder becomes a function in service, and says step by step how.
+
+Everything that can fail because of the folder happens before the registry is touched; the switch
+is one compare-and-set there. A client that goes away after its upload does not stop the rest.
+
+    unpack, dependencies (builder) --> registry, URL --> snapshot made ahead of the first call
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from mayfly.api.control.forms import inspect_form
+from mayfly.api.platform import BuiltFunction, Platform
+from mayfly.model.errors import Conflict, NotFound, PreconditionFailed
+from mayfly.model.function import Function, FunctionUrl, Settings, UrlAuth
+
+_TRIES_MAX = 5
+_URL_ID_LENGTH = 32
+# The words of the inspect form, by the attribute of Settings that they stand for.
+_WORDS: Mapping[str, str] = {
+    "handler": "handler",
+    "runtime": "runtime",
+    "description": "description",
+    "memory_mib": "memory",
+    "timeout_s": "timeout",
+    "tmp_mib": "tmp",
+    "environment": "environment",
+    "reuse": "reuse",
+    "isolate": "isolate",
+    "concurrency": "concurrency",
+    "grants": "grants",
+    "tags": "tags",
+}
+
+
+async def deploy(
+    platform: Platform, archive: bytes, on_step: Callable[[Mapping[str, object]], object]
+) -> Mapping[str, object]:
+    """Put the function in the zip into service; the last line of the reply.
+
+    Raises:
+        MayflyError: Nothing was changed, unless it says otherwise.
+    """
+    built = await platform.builder.deploy(archive, on_step)
+    function, changed = await _put_function(platform, built)
+    if await _put_url(platform, function, built.url_auth):
+        changed.append("url")
+    started_s = platform.clock.monotonic_s()
+    await platform.engine.prepare(function)
+    on_step({"step": "snapshot", "ms": (platform.clock.monotonic_s() - started_s) * 1000})
+    return {"function": inspect_form(platform, function), "changed": changed}
+
+
+async def _put_function(platform: Platform, built: BuiltFunction) -> tuple[Function, list[str]]:
+    """Create or replace; a change by somebody else in between is met by trying again."""
+    for _ in range(_TRIES_MAX):
+        present = platform.registry.function_nowait(built.name)
+        try:
+            if present is None:
+                return await _create(platform, built), ["created"]
+            return await _replace(platform, present, built)
+        except (Conflict, NotFound, PreconditionFailed):
+            continue
+    raise Conflict(
+        f'function "{built.name}" was changed by others each of the {_TRIES_MAX} times that this '
+        "deploy tried to change it; try again"
+    )
+
+
+async def _create(platform: Platform, built: BuiltFunction) -> Function:
+    function = Function(
+        name=built.name,
+        code=built.code,
+        settings=built.settings,
+        revision_id=platform.ids.uuid(),
+        modified_ms=int(platform.clock.now_ms()),
+    )
+    await platform.registry.create_function(function)
+    platform.engine.function_changed(function.name)
+    return function
+
+
+async def _replace(
+    platform: Platform, present: Function, built: BuiltFunction
+) -> tuple[Function, list[str]]:
+    # What a manifest cannot say, and AWS's API can, stays as it is.
+    settings = replace(built.settings, role=present.settings.role, extra=present.settings.extra)
+    changed = _changes(present.settings, settings)
+    if present.code != built.code:
+        changed.insert(0, "code")
+    if not changed:
+        return present, []
+    function = replace(
+        present,
+        code=built.code,
+        settings=settings,
+        revision_id=platform.ids.uuid(),
+        modified_ms=int(platform.clock.now_ms()),
+    )
+    await platform.registry.replace_function(function, expected_revision_id=present.revision_id)
+    platform.engine.function_changed(function.name)
+    return function, changed
+
+
+def _changes(before: Settings, after: Settings) -> list[str]:
+    return [word for key, word in _WORDS.items() if getattr(before, key) != getattr(after, key)]
+
+
+async def _put_url(platform: Platform, function: Function, auth: UrlAuth | None) -> bool:
+    """Make the URL what the manifest says; its id stays. Returns whether it changed."""
+    present = platform.registry.url_nowait(function.name)
+    now_ms = int(platform.clock.now_ms())
+    if auth is None:
+        if present is not None:
+            await platform.registry.delete_url(function.name)
+        return present is not None
+    if present is None:
+        url_id = platform.ids.token(_URL_ID_LENGTH)
+        await platform.registry.put_url(FunctionUrl(function.name, url_id, auth, now_ms, now_ms))
+        return True
+    if present.auth is auth:
+        return False
+    await platform.registry.put_url(replace(present, auth=auth, modified_ms=now_ms))
+    return True

@@ -1,0 +1,106 @@
+"""What the control API says of functions and nodes: the JSON forms that the command line reads."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterable, Mapping
+
+from mayfly.api.platform import FunctionStatistics, Platform, Resident
+from mayfly.model.function import Function, FunctionUrl
+
+_NOTHING_COUNTED: Mapping[str, object] = {
+    "calls": 0,
+    "errors": 0,
+    "throttles": 0,
+    "cold_starts": 0,
+    "busy": 0,
+    "parked": 0,
+    "p50_ms": None,
+    "p99_ms": None,
+}
+
+
+def function_url(endpoint: str, url: FunctionUrl) -> str:
+    """The address of a function's URL, path style."""
+    return f"{endpoint}/lambda-url/{url.url_id}/"
+
+
+def inspect_form(platform: Platform, function: Function) -> dict[str, object]:
+    """All that there is to say of a function."""
+    settings, url = function.settings, platform.registry.url_nowait(function.name)
+    counted = platform.engine.statistics().get(function.name)
+    return {
+        "name": function.name,
+        "arn": function.arn,
+        "version": function.version,
+        "description": settings.description,
+        "runtime": settings.runtime,
+        "handler": settings.handler,
+        "memory_mib": settings.memory_mib,
+        "timeout_s": settings.timeout_s,
+        "tmp_mib": settings.tmp_mib,
+        "reuse": settings.reuse.value,
+        "isolate": settings.isolate.value,
+        "concurrency": settings.concurrency,
+        "environment": dict(settings.environment),
+        "grants": [str(grant) for grant in settings.grants],
+        "tags": dict(settings.tags),
+        "code": {
+            "digest": function.code.digest,
+            "size_bytes": function.code.size_bytes,
+            "dependencies": function.code.dependencies,
+        },
+        "url": function_url(platform.endpoint, url) if url else None,
+        "url_auth": url.auth.value if url else None,
+        "modified_ms": function.modified_ms,
+        "revision_id": function.revision_id,
+        "statistics": statistics_form(counted) if counted else _NOTHING_COUNTED,
+    }
+
+
+def statistics_form(counted: FunctionStatistics) -> dict[str, object]:
+    """One function's numbers."""
+    return {name: getattr(counted, name) for name in _NOTHING_COUNTED}
+
+
+def resident_form(resident: Resident) -> dict[str, object]:
+    """One snapshot or isolate."""
+    return {
+        "kind": resident.kind,
+        "id": resident.id,
+        "function": resident.function,
+        "version": resident.version,
+        "stage": resident.stage,
+        "pid": resident.pid,
+        "born_ms": resident.born_ms,
+        "private_kib": resident.private_kib,
+        "proportional_kib": resident.proportional_kib,
+    }
+
+
+def node_form(platform: Platform) -> dict[str, object]:
+    """The node's numbers; memory and time of the daemon and its snapshots and isolates."""
+    residents = platform.engine.census()
+    return {
+        "isolates_parked": _count(residents, "isolate", "parked"),
+        "isolates_busy": _count(residents, "isolate", "busy"),
+        "snapshots": sum(one.kind == "snapshot" for one in residents),
+        "resident_kib": _own_kib() + sum(one.proportional_kib for one in residents),
+        "cpu_seconds": _cpu_seconds(),
+        "uptime_s": platform.clock.monotonic_s() - platform.started_s,
+    }
+
+
+def _count(residents: Iterable[Resident], kind: str, stage: str) -> int:
+    return sum(one.kind == kind and one.stage == stage for one in residents)
+
+
+def _own_kib() -> int:
+    """Resident memory of the daemon's own process; see proc_pid_statm(5)."""
+    with open("/proc/self/statm", "rb") as file:  # noqa: PTH123  one read of a file that is no path
+        return int(file.read().split()[1]) * resource.getpagesize() // 1024
+
+
+def _cpu_seconds() -> float:
+    used = (resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)

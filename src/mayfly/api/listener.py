@@ -1,0 +1,176 @@
+"""The listening socket, and uvicorn run as one task of the daemon.
+
+`bind` comes first, so that the port is known, and refused with a reason, before anything else is
+made. `Server.run` serves until `stop`, or until its task is cancelled: `stop` lets running
+requests finish, cancellation does not. No signal is caught here: signals are the daemon's.
+
+    listener = bind("127.0.0.1", 0)   ->  Platform(endpoint=listener.endpoint, ...)
+    server = Server(create_app(platform), listener, ...)   ->   group.create_task(server.run())
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import uvicorn
+
+from mayfly.api.asgi import Application
+from mayfly.api.connection import Connection, ConnectionConfig
+from mayfly.api.platform import ServerBounds
+from mayfly.model.errors import Conflict, InvalidParameter, MayflyError
+from mayfly.ports import Ids
+
+_TICK_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A bound socket, not yet listening; `Server` takes it over."""
+
+    socket: socket.socket
+    host: str
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        """`http://HOST:PORT`, with a name or address that a client on this machine can use."""
+        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+        return f"http://[{local}]:{self.port}" if ":" in local else f"http://{local}:{self.port}"
+
+
+def bind(host: str, port: int) -> Listener:
+    """Bind a TCP socket; port 0 takes a free one.
+
+    Raises:
+        Conflict: Something listens there.
+        InvalidParameter: The address is not one of this machine, or the port is not ours to take.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, OverflowError, UnicodeError) as error:
+        raise InvalidParameter(
+            f'cannot listen on {host}:{port}: "{host}" is no address of this machine ({error})'
+        ) from error
+    family, kind, protocol, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        # Two sockets may bind one port with SO_REUSEADDR; only one may listen. Ask now.
+        bound.listen(1)
+    except (OSError, OverflowError) as error:
+        bound.close()
+        raise _refused(host, port, error) from error
+    bound.setblocking(False)
+    return Listener(bound, host, int(bound.getsockname()[1]))
+
+
+def _refused(host: str, port: int, error: Exception) -> MayflyError:
+    number = error.errno if isinstance(error, OSError) else None
+    match number:
+        case errno.EADDRINUSE:
+            return Conflict(
+                f"cannot listen on {host}:{port}: another program has this port; is the platform "
+                f"up already (`mayfly ps`)? `ss -ltnp 'sport = :{port}'` shows whose it is, "
+                f"--listen {host}:0 takes a free one"
+            )
+        case errno.EACCES | errno.EPERM:
+            return InvalidParameter(
+                f"cannot listen on {host}:{port}: ports below 1024 are for root; use --listen "
+                f"{host}:9000 or another high port"
+            )
+        case errno.EADDRNOTAVAIL:
+            return InvalidParameter(
+                f"cannot listen on {host}:{port}: {host} is no address of this machine; "
+                "`ip address` lists them"
+            )
+        case _:
+            reason = os.strerror(number) if number else str(error)
+            return InvalidParameter(f"cannot listen on {host}:{port}: {reason}")
+
+
+class Server:
+    """uvicorn on one listener: httptools, no access log, no signals, no lifespan task.
+
+    Args:
+        app: The ASGI application.
+        listener: From `bind`; closed when `run` ends.
+        ids: Names the responses that the connection itself gives (bad requests).
+    """
+
+    def __init__(
+        self, app: Application, listener: Listener, *, bounds: ServerBounds, ids: Ids
+    ) -> None:
+        config = ConnectionConfig(
+            app,
+            bounds=bounds,
+            ids=ids,
+            http=Connection,
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            log_level="critical",
+            backlog=bounds.backlog,
+            timeout_keep_alive=bounds.keep_alive_s,
+            timeout_graceful_shutdown=bounds.shutdown_s,
+        )
+        self._listener = listener
+        self._uvicorn = _Uvicorn(config)
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected."""
+        return len(self._uvicorn.server_state.connections)
+
+    async def run(self) -> None:
+        """Serve until `stop`. Cancelled: every connection is cut at once."""
+        try:
+            await self._uvicorn.serve(sockets=[self._listener.socket])
+        finally:
+            self._listener.socket.close()
+            self._uvicorn.cut()
+
+    def stop(self) -> None:
+        """Take no new connection; let running requests finish, for a bounded time."""
+        self._uvicorn.stop()
+
+
+class _Uvicorn(uvicorn.Server):
+    """uvicorn's server without signal handlers, and without waking ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopping = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Catch none: they are the daemon's."""
+        yield
+
+    async def main_loop(self) -> None:
+        """Renew the Date header each second, until stopped."""
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _TICK_S)
+
+    def stop(self) -> None:
+        self.should_exit = True
+        self._stopping.set()
+
+    def cut(self) -> None:
+        """Close what a cancelled `serve` has left open."""
+        for server in getattr(self, "servers", ()):
+            server.close()
+        for connection in list(self.server_state.connections):
+            if isinstance(connection, Connection) and not connection.transport.is_closing():
+                connection.transport.abort()

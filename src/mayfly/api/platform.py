@@ -1,0 +1,274 @@
+"""What the server is given: every port and every room below, in one frozen value.
+
+The daemon makes one `Platform` and hands it to `server.create_app`. The protocols here say how
+much of each room the API uses, so that a test's double stays small. Nothing here does anything.
+
+    Platform -> registry code logs backlog   ports
+             -> engine builder               rooms below
+             -> http                         the function-URL source, a neighbour: not imported
+             -> keys clock ids metrics       who may call, and what is handed in
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mayfly.api.auth import Keys
+from mayfly.api.lambda_.platform import InvokingEngine
+from mayfly.model import limits
+from mayfly.model.errors import MayflyError
+from mayfly.model.function import Code, Function, Settings, UrlAuth
+from mayfly.model.invocation import Invocation, Life, Outcome
+from mayfly.model.url_call import UrlCall, UrlReply
+from mayfly.ports import Backlog, Clock, CodeStore, Ids, LogStore, Registry, RuntimeInfo
+from mayfly.telemetry import Metrics
+
+
+class Resident(Protocol):
+    """A snapshot or an isolate that is alive, as the engine's census tells of it."""
+
+    @property
+    def kind(self) -> str:
+        """Either "snapshot" or "isolate"."""
+        ...
+
+    @property
+    def id(self) -> str:
+        """Unique on this node."""
+        ...
+
+    @property
+    def function(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Which version."""
+        ...
+
+    @property
+    def stage(self) -> str:
+        """Where it stands in its life."""
+        ...
+
+    @property
+    def pid(self) -> int:
+        """Its process on the node, 0 where there is none."""
+        ...
+
+    @property
+    def born_ms(self) -> float:
+        """When it was asked for, Unix milliseconds."""
+        ...
+
+    @property
+    def private_kib(self) -> int:
+        """Memory that is its own."""
+        ...
+
+    @property
+    def proportional_kib(self) -> int:
+        """Its own memory and its share of what is shared."""
+        ...
+
+
+class FunctionStatistics(Protocol):
+    """What the engine has counted of one function since it started."""
+
+    @property
+    def calls(self) -> int:
+        """Calls that were answered."""
+        ...
+
+    @property
+    def errors(self) -> int:
+        """Answers that were a function's failure."""
+        ...
+
+    @property
+    def throttles(self) -> int:
+        """Calls that were refused."""
+        ...
+
+    @property
+    def cold_starts(self) -> int:
+        """Calls that waited for a snapshot."""
+        ...
+
+    @property
+    def busy(self) -> int:
+        """Isolates at work now."""
+        ...
+
+    @property
+    def parked(self) -> int:
+        """Isolates ready now."""
+        ...
+
+    @property
+    def p50_ms(self) -> float | None:
+        """Median duration of the newest calls, None before the first."""
+        ...
+
+    @property
+    def p99_ms(self) -> float | None:
+        """99th percentile of the newest calls, None before the first."""
+        ...
+
+
+class PlatformEngine(InvokingEngine, Protocol):
+    """All that the server asks of the engine."""
+
+    async def prepare(self, function: Function) -> None:
+        """Make the snapshot ahead of the first call."""
+        ...
+
+    async def run_script(
+        self,
+        function: Function,
+        invocation: Invocation,
+        script: str,
+        on_output: Callable[[bytes], None],
+    ) -> Outcome:
+        """Run a file of the function's code once, in an isolate of its own.
+
+        `on_output` is called on the event loop with what the script prints. Cancelled: the isolate
+        is killed.
+        """
+        ...
+
+    def census(self) -> Sequence[Resident]:
+        """Everything that is alive."""
+        ...
+
+    def lives(self, count: int) -> Sequence[Life]:
+        """The newest `count` lives, newest last."""
+        ...
+
+    def statistics(self) -> Mapping[str, FunctionStatistics]:
+        """By function name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltFunction:
+    """A folder made deployable: what its manifest says, and its code on disk.
+
+    Args:
+        url_auth: The manifest's `[url]`, or None where it has none.
+    """
+
+    name: str
+    settings: Settings
+    code: Code
+    url_auth: UrlAuth | None = None
+
+
+class Builder(Protocol):
+    """Makes a function of an uploaded folder."""
+
+    async def deploy(
+        self, archive: bytes, on_step: Callable[[Mapping[str, object]], object]
+    ) -> BuiltFunction:
+        """Unpack the zip, read its mayfly.toml, install its requirements.
+
+        Args:
+            archive: A zip of the folder, mayfly.toml at its top.
+            on_step: Told of each step when it is done: {"step": "unpack", "ms": 3.1}.
+
+        Raises:
+            InvalidManifest, InvalidArchive, InvalidParameter, RequestTooLarge: The upload is
+                refused; nothing of it stays.
+        """
+        ...
+
+
+class UrlSource(Protocol):
+    """Turns HTTP requests into events and outcomes into HTTP replies; `sources.http` is one."""
+
+    def preflight(self, call: UrlCall) -> UrlReply | None:
+        """The platform's own answer to a CORS preflight, or None: then the function is called."""
+        ...
+
+    def event(self, call: UrlCall) -> bytes:
+        """The event document, payload format 2.0."""
+        ...
+
+    def reply(self, call: UrlCall, outcome: Outcome) -> UrlReply:
+        """What the function's outcome means in HTTP."""
+        ...
+
+    def refusal(self, call: UrlCall, error: MayflyError) -> UrlReply:
+        """What an error of ours, or of the caller, means in HTTP."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ServerBounds:
+    """Every bound of the HTTP side. The defaults suit a machine of one's own.
+
+    Args:
+        payload_bytes_max: Of a synchronous event.
+        code_bytes_max: Of an AWS request that carries code, base64 in JSON.
+        deploy_bytes_max: Of a folder's zip.
+        discard_bytes_max: Of an oversize body that is read and thrown away so that its sender
+            sees the answer; a longer one is cut off.
+        head_bytes_max: Of a request's line and headers.
+        header_count_max: How many headers one request may have.
+        patience_s: How long a request's head may take, and over how long its body's pace is
+            measured.
+        pace_bytes_per_s_min: A body that comes slower is cut off.
+        send_timeout_s: How long a stream waits for a client that does not read.
+        uploads_max: How many large bodies are held at once; more of them wait.
+    """
+
+    payload_bytes_max: int = limits.SYNC_PAYLOAD_BYTES_MAX
+    code_bytes_max: int = 72 * limits.MIB
+    deploy_bytes_max: int = limits.CODE_UNZIPPED_BYTES_MAX
+    discard_bytes_max: int = 32 * limits.MIB
+    head_bytes_max: int = 64 * limits.KIB
+    header_count_max: int = 128
+    patience_s: float = 20.0
+    pace_bytes_per_s_min: int = 4 * limits.KIB
+    keep_alive_s: int = 75
+    send_timeout_s: float = 60.0
+    uploads_max: int = 4
+    backlog: int = 4_096
+    shutdown_s: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """All that the server works with; it fits `LambdaPlatform` as well.
+
+    Args:
+        host: What the server listens on, as configured; a loopback address switches the check of
+            Host headers on.
+        data: The data folder, absolute.
+        endpoint: `http://HOST:PORT`, no slash at the end.
+        stop: Makes the daemon stop; returns at once.
+        started_s: The clock's monotonic seconds when the daemon started.
+    """
+
+    registry: Registry
+    code: CodeStore
+    engine: PlatformEngine
+    logs: LogStore
+    backlog: Backlog
+    builder: Builder
+    http: UrlSource
+    keys: Keys
+    clock: Clock
+    ids: Ids
+    runtimes: Mapping[str, RuntimeInfo]
+    metrics: Metrics
+    stop: Callable[[], None]
+    host: str
+    endpoint: str
+    data: Path
+    started_s: float = 0.0
+    limits: ServerBounds = field(default_factory=ServerBounds)
