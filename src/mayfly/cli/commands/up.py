@@ -24,6 +24,7 @@ _START_TIMEOUT_S = 30.0
 _POLL_S = 0.02
 _LOG_LINES = 12
 LOG_NAME = "daemon.log"
+DAEMON = (sys.executable, "-m", "mayfly.daemon")
 
 
 @click.command()
@@ -48,7 +49,7 @@ def command(data: Path, listen: str | None, *, detach: bool) -> None:
         print(usage(there))
         return
     _make_folder(data)
-    arguments = [sys.executable, "-m", "mayfly.daemon", "--data", str(data)]
+    arguments = [*DAEMON, "--data", str(data)]
     arguments += ["--listen", listen] if listen else []
     if detach:
         print(usage(_start_detached(arguments, data)))
