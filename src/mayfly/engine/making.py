@@ -1,0 +1,81 @@
+"""Bringing a version up once: from a function's value to a brood whose snapshot is ready."""
+
+from __future__ import annotations
+
+from mayfly.engine.brood import Brood, Owner
+from mayfly.engine.journal import init_start_line
+from mayfly.engine.node import Node
+from mayfly.model.errors import NotFound, SnapshotFailed
+from mayfly.model.function import Function
+from mayfly.ports import SnapshotSpec
+from mayfly.telemetry import LogEvent, event_log
+
+_SNAPSHOT_ID_LENGTH = 16
+
+
+async def make_brood(
+    node: Node, owner: Owner, function: Function, *, script: str | None = None
+) -> Brood:
+    """Make a snapshot. The brood is in `node.broods` from now until `close_brood`.
+
+    A failed import is no exception: it is in the snapshot's facts.
+
+    Raises:
+        SealStepFailed: The kernel refused a step.
+        SnapshotFailed: It could not be made for another reason of ours.
+    """
+    ports = node.ports
+    brood = Brood(owner, ports.ids.token(_SNAPSHOT_ID_LENGTH), function, ports.clock, ports.metrics)
+    start_s = ports.clock.monotonic_s()
+    node.broods[brood.snapshot_id] = brood
+    try:
+        spec = _spec(node, function, brood.snapshot_id, script)
+        brood.snapshot_output(init_start_line(function.settings.runtime))
+        brood.snapshot = await ports.driver.snapshot(spec, brood)
+    except BaseException:
+        node.broods.pop(brood.snapshot_id, None)
+        raise
+    brood.ready_s = ports.clock.monotonic_s()
+    ports.metrics.snapshot_seconds.observe(brood.ready_s - start_s)
+    event_log(
+        LogEvent.SNAPSHOT_MADE,
+        function=function.name,
+        version=function.version,
+        snapshot=brood.snapshot_id,
+        init_ms=brood.snapshot.facts.init_ms,
+    )
+    return brood
+
+
+async def close_brood(node: Node, brood: Brood) -> None:
+    """Close a snapshot with all of its isolates, and forget it. Does not raise."""
+    try:
+        await brood.close()
+    except Exception as error:  # noqa: BLE001 the border of a task: reported, never fatal
+        event_log(LogEvent.SNAPSHOT_FAILED, snapshot=brood.snapshot_id, error=str(error))
+    node.broods.pop(brood.snapshot_id, None)
+    event_log(LogEvent.SNAPSHOT_CLOSED, function=brood.function.name, snapshot=brood.snapshot_id)
+
+
+def _spec(node: Node, function: Function, snapshot_id: str, script: str | None) -> SnapshotSpec:
+    code = function.code
+    ports = node.ports
+    try:
+        code_path = ports.code.tree_path(code.digest)
+        dependencies = code.dependencies
+        dependencies_path = (
+            None if dependencies is None else ports.code.dependencies_path(dependencies)
+        )
+    except NotFound as error:
+        text = f"the code of function {function.name} is not in the store ({error}); deploy again"
+        raise SnapshotFailed(text) from error
+    return SnapshotSpec(
+        snapshot_id=snapshot_id,
+        function=function,
+        code_path=code_path,
+        dependencies_path=dependencies_path,
+        environment=ports.environment(function),
+        init_timeout_s=max(node.limits.init_timeout_s, function.settings.timeout_s),
+        pids_max=node.limits.pids_max,
+        script=script,
+    )
