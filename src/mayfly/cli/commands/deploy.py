@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -64,12 +65,12 @@ def _step_line(step: str, line: document.Document) -> str:
     return f"  {step:14}{document.number(line, 'ms'):8.1f} ms{cached}"
 
 
-def _show(function: document.Document, changed: object, seconds: float) -> None:
+def _show(function: document.Document, changed: Sequence[str], seconds: float) -> None:
     name = document.text(function, "name")
     runtime = document.text(function, "runtime")
     memory = document.number(function, "memory_mib")
-    what = ", ".join(str(one) for one in changed) if isinstance(changed, list) else ""
-    note = f"changed: {what}" if what else "nothing changed"
+    what = f"changed: {', '.join(changed)}" if changed else "nothing changed"
+    note = "new" if "created" in changed else what
     print(f"{name} is in service ({runtime}, {memory:.0f} MiB) after {seconds:.2f} s; {note}")
     url = document.text(function, "url")
     if url:

@@ -50,7 +50,8 @@ class Finding:
 
 @click.command()
 @json_option
-def command(*, as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, *, as_json: bool) -> None:
     """Say what this machine supports, what is lost without it, and how to get it.
 
     Ends with 0 when functions can run here at all.
@@ -65,7 +66,7 @@ def command(*, as_json: bool) -> None:
     else:
         _show(findings, stops)
     if stops:
-        raise SystemExit(FAILED)
+        ctx.exit(FAILED)
 
 
 def examine(probed: document.Document) -> Sequence[Finding]:

@@ -20,7 +20,7 @@ from mayfly.model import limits
 _TIMEOUT_S_DEFAULT = 60.0
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(context_settings={"allow_interspersed_args": False})
 @click.option(
     "--memory",
     type=click.IntRange(limits.MEMORY_MIB_MIN, limits.MEMORY_MIB_MAX),
@@ -88,6 +88,9 @@ def _stream(client: Client, body: bytes, name: str, timeout_s: float) -> int:
             sys.stdout.buffer.flush()
     if "exit_code" not in last:
         raise Failed(f"{name} was cut off; the platform's log says more")
+    lost = document.number(last, "lost_bytes")
+    if lost:
+        print(f"mayfly: {lost:.0f} bytes of output came too fast and are lost", file=sys.stderr)
     error = document.text(last, "error")
     code = int(document.number(last, "exit_code"))
     if error:

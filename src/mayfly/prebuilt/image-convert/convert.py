@@ -92,12 +92,16 @@ def convert(data: bytes, wish: Wish) -> Picture:
     """
     try:
         with warnings.catch_warnings():
+            # Pillow compares the header's size with MAX_IMAGE_PIXELS, set below, and only warns.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             return _converted(data, wish)
     except Unusable:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise Unusable(f"the image has over {PIXELS_MAX:,} pixels") from None
+        raise Unusable(
+            f"the image has more than {PIXELS_MAX:,} pixels; to allow it, raise PIXELS_MAX and the "
+            "memory in mayfly.toml"
+        ) from None
     except (OSError, ValueError, SyntaxError, EOFError, IndexError, TypeError) as error:
         # What Pillow's decoders raise on damaged input.
         raise Unusable(f"the image is damaged or cut short ({error})") from error
@@ -118,18 +122,12 @@ def _converted(data: bytes, wish: Wish) -> Picture:
 def _opened(data: bytes) -> Image.Image:
     """The image with its header read and nothing decoded."""
     try:
-        source = Image.open(io.BytesIO(data), formats=_READABLE)
+        return Image.open(io.BytesIO(data), formats=_READABLE)
     except UnidentifiedImageError:
         raise Unusable(
             f"the {len(data)} bytes are no image that can be read: send "
             "jpeg, png, webp, avif, gif, tiff or bmp"
         ) from None
-    if source.width * source.height > PIXELS_MAX:
-        raise Unusable(
-            f"the image has {source.width} x {source.height} pixels, over the bound of "
-            f"{PIXELS_MAX:,}; raise PIXELS_MAX and the memory in mayfly.toml to allow it"
-        )
-    return source
 
 
 def _own_format(source: Image.Image) -> str:
