@@ -92,7 +92,7 @@ def test_stats_without_a_terminal_prints_once(call: Call, fake: FakePlatform) ->
     )
     out = call(*fake.arguments("stats")).out
     assert out.splitlines()[1].split() == ["hello", "7", "-", "1", "0", "0", "0", "0", "-", "-"]
-    assert "1 snapshots, 2 isolates parked" in out
+    assert "1 snapshots, 2 parked" in out
     assert "up 1h" in out
 
 

@@ -88,9 +88,9 @@ def _row(
 def _node(node: document.Document) -> str:
     return (
         f"\nnode: {document.number(node, 'snapshots'):.0f} snapshots, "
-        f"{document.number(node, 'isolates_parked'):.0f} isolates parked, "
+        f"{document.number(node, 'isolates_parked'):.0f} parked, "
         f"{document.number(node, 'isolates_busy'):.0f} busy, "
-        f"{kibibytes(document.number(node, 'resident_kib'))} resident, "
+        f"{kibibytes(document.number(node, 'resident_kib'))}, "
         f"{document.number(node, 'cpu_seconds'):.1f} s of CPU, "
         f"up {age(document.number(node, 'uptime_s'))}"
     )
