@@ -62,7 +62,7 @@ def shell(platform: Platform) -> Shell:
 
 
 @pytest.fixture
-def name(platform: Platform, shell: Shell, tmp_path: Path) -> str:
+def name(shell: Shell, tmp_path: Path) -> str:
     """A deployed function."""
     name = f"typed-{abs(hash(str(tmp_path))) % 10**9}"
     (tmp_path / "mayfly.toml").write_text(MANIFEST.format(name=name))
