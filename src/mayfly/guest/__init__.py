@@ -1,1 +1,1 @@
-"""guest."""
+"""What runs inside an isolate: standard library only, imports nothing of ours."""

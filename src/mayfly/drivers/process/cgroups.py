@@ -1,0 +1,226 @@
+"""Limits: cgroup v1 and v2, one folder for each snapshot, leaves for its isolates (cgroups(7)).
+
+    <base>/mayfly-<tag>/<snapshot>/self     keeper and snapshot
+    <base>/mayfly-<tag>/<snapshot>/0 1 2 .. isolates, one each, used again when it is gone
+
+The launcher, which holds the privilege, makes a snapshot's folder and hands it over to the
+snapshot's uid; the keeper makes leaves in it and moves isolates by descriptors that no tenant
+has. On v1 the cpu controller stays on the snapshot's folder: moving a process there costs more
+than everything else of a birth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+from mayfly.drivers.process.plan import CgroupPlan, Plan
+
+_V1_LEAF = ("memory", "pids")
+_V1_ALL = ("memory", "pids", "cpu")
+_ROOT = "/sys/fs/cgroup"
+
+
+def find(tag: str, root: str = _ROOT) -> CgroupPlan:
+    """Where this process may make cgroups; makes and empties `mayfly-<tag>` there.
+
+    Args:
+        tag: Tells data folders apart.
+        root: Where the cgroup file systems are mounted.
+
+    Returns:
+        A plan whose folders are the bases, or version 0 when none can be written.
+    """
+    own = _own_cgroups()
+    v1 = {}
+    for controller in _V1_ALL:
+        base = f"{root}/{controller}{own.get(controller, '')}".rstrip("/")
+        if controller in own and os.path.isdir(base) and os.access(base, os.W_OK):  # noqa: PTH112
+            v1[controller] = f"{base}/mayfly-{tag}"
+    if "memory" in v1:
+        plan = CgroupPlan(1, v1)
+    else:
+        base_v2 = _delegated(root, own.get("", "/"))
+        plan = CgroupPlan(2, {"": f"{base_v2}/mayfly-{tag}"}) if base_v2 else CgroupPlan()
+    for folder in plan.folders.values():
+        remove(folder)
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib is not loaded here
+    if plan.version == 2:
+        _enable(plan.folders[""])
+    return plan
+
+
+def _own_cgroups() -> dict[str, str]:
+    own: dict[str, str] = {}
+    with open("/proc/self/cgroup") as lines:  # noqa: PTH123
+        for line in lines:
+            _number, controllers, path = line.rstrip("\n").split(":", 2)
+            for controller in controllers.split(","):
+                own[controller] = path
+    return own
+
+
+def _delegated(root: str, own: str) -> str | None:
+    """The highest ancestor of our own cgroup that we may write and that has the memory controller.
+
+    Processes may not live in a folder that has children with controllers, so our own does not
+    serve.
+    """
+    found = None
+    folder = f"{root}{own}".rstrip("/")
+    while folder.startswith(root):
+        enabled = _read(f"{folder}/cgroup.subtree_control").split()
+        writable = os.access(folder, os.W_OK) and os.access(f"{folder}/cgroup.procs", os.W_OK)
+        if "memory" in enabled and writable:
+            found = folder
+        if folder == root:
+            break
+        folder = folder.rpartition("/")[0]
+    return found
+
+
+def _enable(folder: str) -> None:
+    available = _read(f"{folder}/cgroup.controllers").split()
+    for controller in ("memory", "pids", "cpu"):
+        if controller in available:
+            write(f"{folder}/cgroup.subtree_control", f"+{controller}")
+
+
+def make_snapshot_folder(plan: Plan) -> list[int]:
+    """In the launcher's child, with its privilege: make the snapshot's folders and move into them.
+
+    Returns:
+        A descriptor for each folder, for the keeper, in the plan's order.
+    """
+    fds = []
+    for controller, folder in plan.cgroup.folders.items():
+        os.makedirs(f"{folder}/self", exist_ok=True)  # noqa: PTH103
+        if plan.cgroup.version == 2:
+            _enable(folder)
+            write(f"{folder}/cpu.weight", str(max(1, plan.cpu_shares * 100 // 1024)),
+            missing_ok=True) _limit(f"{folder}/self", "", plan, plan.overhead_bytes)
+        elif controller == "cpu":
+            write(f"{folder}/cpu.shares", str(plan.cpu_shares))
+        else:
+            _limit(f"{folder}/self", controller, plan, plan.overhead_bytes)
+        write(f"{folder}/self/cgroup.procs", "0")
+        if not plan.rootless:
+            _hand_over(folder, plan.host_uid)
+        fds.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    return fds
+
+
+def _hand_over(folder: str, uid: int) -> None:
+    os.chown(folder, uid, uid)
+    for name in ("cgroup.procs", "self", "self/cgroup.procs"):
+        os.chown(f"{folder}/{name}", uid, uid)
+
+
+def _limit(
+    leaf: str, controller: str, plan: Plan, extra_bytes: int, dir_fd: int | None = None
+) -> None:
+    memory = str(plan.memory_bytes + extra_bytes)
+    settings = {
+        "memory": {
+            "memory.limit_in_bytes": memory,
+            "memory.memsw.limit_in_bytes": memory,
+            "memory.swappiness": "0",
+        },
+        "pids": {"pids.max": str(plan.pids_max)},
+        "": {
+            "memory.max": memory,
+            "memory.swap.max": "0",
+            "memory.oom.group": "1",
+            "pids.max": str(plan.pids_max),
+        },
+    }
+    for name, value in settings.get(controller, {}).items():
+        write(f"{leaf}/{name}", value, missing_ok=True, dir_fd=dir_fd)
+
+
+class Leaf:
+    """One isolate's cgroup(s). Made once, used by one isolate after another."""
+
+    def __init__(self, plan: Plan, folder_fds: list[int], name: str) -> None:
+        self._procs: list[int] = []
+        self._oom_fd: int | None = None
+        self._oom_seen = 0
+        for (controller, _folder), fd in zip(plan.cgroup.folders.items(), folder_fds, strict=True):
+            if controller == "cpu":
+                continue
+            os.mkdir(name, dir_fd=fd)
+            _limit(name, controller, plan, 0, dir_fd=fd)
+            flags = os.O_CLOEXEC
+            self._procs.append(os.open(f"{name}/cgroup.procs", os.O_WRONLY | flags, dir_fd=fd))
+            if controller in ("memory", ""):
+                events = "memory.oom_control" if controller else "memory.events"
+                with contextlib.suppress(FileNotFoundError):
+                    self._oom_fd = os.open(f"{name}/{events}", os.O_RDONLY | flags, dir_fd=fd)
+
+    def take_in(self, pid: int) -> None:
+        """Move a process in; `pid` is in the caller's pid namespace."""
+        text = str(pid).encode()
+        for fd in self._procs:
+            os.write(fd, text)
+
+    def had_oom(self) -> bool:
+        """Whether the kernel killed for memory here since the last question."""
+        if self._oom_fd is None:
+            return False
+        words = os.pread(self._oom_fd, 4096, 0).split()
+        count = int(words[words.index(b"oom_kill") + 1]) if b"oom_kill" in words else 0
+        had, self._oom_seen = count > self._oom_seen, count
+        return had
+
+
+def write(path: str, text: str, *, missing_ok: bool = False, dir_fd: int | None = None) -> None:
+    """Write a cgroup file in one write."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=dir_fd)
+    except FileNotFoundError:
+        if missing_ok:
+            return
+        raise
+    try:
+        os.write(fd, text.encode())
+    finally:
+        os.close(fd)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:  # noqa: PTH123
+            return file.read()
+    except OSError:
+        return ""
+
+
+def remove(folder: str) -> bool:
+    """Remove a cgroup folder and all below it; False when a process still lives in it."""
+    gone = True
+    for child in _children(folder):
+        gone = remove(child) and gone
+    try:
+        os.rmdir(folder)  # noqa: PTH106
+    except FileNotFoundError:
+        return gone
+    except OSError:
+        return False
+    return gone
+
+
+def processes(folder: str) -> Iterator[int]:
+    """Every process in a cgroup folder and below it."""
+    for child in _children(folder):
+        yield from processes(child)
+    for word in _read(f"{folder}/cgroup.procs").split():
+        yield int(word)
+
+
+def _children(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    except OSError:
+        return []

@@ -1,0 +1,308 @@
+"""The daemon's end of the driver `process`: asks launchers for snapshots, hands isolates to the
+pool.
+
+    ProcessDriver    one launcher a runtime, started when it is first needed; runtimes' file trees
+    ProcessSnapshot  (`household`) one keeper's control socket
+    ProcessIsolate   (`isolate`) one channel: event written, answer read, nothing between
+
+All on one event loop; blocking work (copying a runtime's tree) goes to a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from mayfly.drivers import rootfs
+from mayfly.drivers.channel import CONFIG, IMPORTED, BadFrame, FrameReader, Hub, frame,
+receive_with_pid from mayfly.drivers.process import cgroups, seccomp, syscalls from
+mayfly.drivers.process.household import ProcessSnapshot from mayfly.drivers.process.plan import
+HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan from mayfly.model import limits from
+mayfly.model.errors import SnapshotFailed from mayfly.model.function import Reuse from
+mayfly.model.invocation import Answer, ErrorKind from mayfly.ports import Clock, Nursery,
+RuntimeInfo, SnapshotFacts, SnapshotSpec
+
+__all__ = ["DriverLimits", "ProcessDriver"]
+
+_GUEST = Path(__file__).parents[2] / "guest" / "bootstrap.py"
+_PACKAGE_ROOT = str(Path(__file__).parents[3])
+_LAUNCH = (
+    "import sys; sys.path.insert(0, sys.argv[3]);"
+    "from mayfly.drivers.process.launcher import main;"
+    "sys.path.remove(sys.argv[3]); main()"
+)
+_IMPORT_FRAME_MAX = limits.ERROR_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class DriverLimits:
+    """Bounds that are the node's, not a function's.
+
+    Args:
+        parked_memory_mib: What a snapshot and its parked isolates may hold beside the function's
+            own memory.
+        bury_s: How long an isolate that has answered may take to die before it is killed.
+    """
+
+    parked_memory_mib: int = 4_096
+    bury_s: float = 0.25
+
+
+class ProcessDriver:
+    """Holds isolates as sealed processes (port `Driver`)."""
+
+    def __init__(
+        self,
+        *,
+        runtimes: Mapping[str, RuntimeInfo],
+        folder: Path,
+        tag: str,
+        clock: Clock,
+        driver_limits: DriverLimits | None = None,
+    ) -> None:
+        """Make the driver.
+
+        Args:
+            runtimes: What interpreters there are, by name.
+            folder: Where runtimes' file trees are kept.
+            tag: [a-z0-9]+, tells this data folder's cgroups from another's.
+            clock: For timestamps.
+            driver_limits: Bounds of the node.
+        """
+        self._runtimes = runtimes
+        self._folder = folder
+        self._clock = clock
+        self._limits = driver_limits or DriverLimits()
+        self._hub = Hub(asyncio.get_running_loop())
+        self._rootless = os.geteuid() != 0
+        self._cgroup = cgroups.find(tag)
+        self._abi = syscalls.landlock_abi()
+        architecture = syscalls.ARCHITECTURE
+        self._filter = seccomp.compile_filter(
+            seccomp.load_policy(architecture), architecture
+        ).hex()
+        self._launchers: dict[str, _Launcher] = {}
+        self._roots: dict[str, asyncio.Future[Path]] = {}
+        self._snapshots: set[ProcessSnapshot] = set()
+        self._uids = 0
+
+    async def snapshot(self, spec: SnapshotSpec, nursery: Nursery) -> ProcessSnapshot:
+        """Make a snapshot (port `Driver.snapshot`)."""
+        asked_ms = self._clock.now_ms()
+        name = spec.function.settings.runtime
+        root = await self._root(name)
+        plan = self._plan(spec, root)
+        control, their_control = _pair(socket.SOCK_SEQPACKET)
+        tenant, their_tenant = _pair(socket.SOCK_STREAM)
+        output, their_output = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        os.set_blocking(their_output, True)
+        household = ProcessSnapshot(
+            spec,
+            nursery,
+            hub=self._hub,
+            clock=self._clock,
+            control=control,
+            tenant=tenant,
+            output=output,
+            folders=tuple(plan.cgroup.folders.values()),
+            bury_s=self._limits.bury_s,
+            forget=self._snapshots.discard,
+        )
+        self._snapshots.add(household)
+        try:
+            tenant.send(frame(CONFIG, _configuration(spec)))
+            self._launcher(name).request(
+                plan.encode(), [their_control.fileno(), their_tenant.fileno(), their_output]
+            )
+            for end in (their_control, their_tenant):
+                end.close()
+            os.close(their_output)
+            await self._bring_up(household, tenant, spec, asked_ms)
+        except BaseException:
+            await household.close()
+            raise
+        return household
+
+    async def _bring_up(
+        self,
+        household: ProcessSnapshot,
+        tenant: socket.socket,
+        spec: SnapshotSpec,
+        asked_ms: float,
+    ) -> None:
+        try:
+            async with asyncio.timeout(spec.init_timeout_s):
+                failure, pid = await self._imported(household, tenant)
+        except TimeoutError:
+            seconds = f"{spec.init_timeout_s:.2f}"
+            failure, pid = (
+                _error("Sandbox.Timedout", f"the import took longer than {seconds} seconds"),
+                0,
+            )
+        facts = SnapshotFacts(self._clock.now_ms() - asked_ms, pid, failure)
+        household.ready(facts)
+
+    async def _imported(
+        self, household: ProcessSnapshot, tenant: socket.socket
+    ) -> tuple[Answer | None, int]:
+        """Wait for the IMPORTED frame, or for the death of what should send it."""
+        arrived: asyncio.Future[tuple[bytes | None, int]] = (
+            asyncio.get_running_loop().create_future()
+        )
+        reader = FrameReader(tenant, _IMPORT_FRAME_MAX)
+
+        def readable(_events: int) -> None:
+            try:
+                data, pid = receive_with_pid(tenant)
+                got = reader.feed(data)
+            except BlockingIOError:
+                return
+            except (BadFrame, OSError):
+                got, pid = (0, b""), 0
+            if got is not None and not arrived.done():
+                arrived.set_result((got[1] if got[0] == IMPORTED else None, pid))
+
+        self._hub.watch(tenant.fileno(), readable)
+        try:
+            document, pid = await arrived
+        finally:
+            self._hub.forget(tenant.fileno())
+        if document is None:
+            return await household.death_at_import(), 0
+        if document == b"null":
+            return None, pid
+        try:
+            kind = str(msgspec.json.decode(document)["errorType"])
+        except (msgspec.DecodeError, KeyError, TypeError):
+            return _error("Runtime.ExitError", "the import answered garbage"), pid
+        return Answer(document, ErrorKind.UNHANDLED, kind), pid
+
+    async def close(self) -> None:
+        """Close every snapshot, then the launchers."""
+        for household in list(self._snapshots):
+            await household.close()
+        for launcher in self._launchers.values():
+            await launcher.close()
+        self._launchers.clear()
+        for folder in self._cgroup.folders.values():
+            cgroups.remove(folder)
+        self._hub.close()
+
+    def _plan(self, spec: SnapshotSpec, root: Path) -> Plan:
+        settings = spec.function.settings
+        binds = [[str(spec.code_path), "/var/task"]]
+        if spec.dependencies_path is not None:
+            binds.append([str(spec.dependencies_path), "/var/deps"])
+        self._uids = (self._uids + 1) % HOST_UID_COUNT
+        folders = {k: f"{v}/{spec.snapshot_id}" for k, v in self._cgroup.folders.items()}
+        return Plan(
+            snapshot_id=spec.snapshot_id,
+            rootless=self._rootless,
+            host_uid=os.geteuid() if self._rootless else HOST_UID_FIRST + self._uids,
+            root=str(root),
+            binds=binds,
+            tmp_bytes=settings.tmp_mib * limits.MIB,
+            memory_bytes=settings.memory_mib * limits.MIB,
+            pids_max=spec.pids_max,
+            cpu_shares=max(2, settings.memory_mib * 1024 // 1769),
+            overhead_bytes=self._limits.parked_memory_mib * limits.MIB,
+            abi=self._abi,
+            filter_hex=self._filter,
+            open_files_max=limits.OPEN_FILES_MAX,
+            cgroup=CgroupPlan(self._cgroup.version, folders),
+        )
+
+    async def _root(self, name: str) -> Path:
+        known = self._roots.get(name)
+        if known is None or (known.done() and known.exception() is not None):
+            runtime = self._runtime(name)
+            known = asyncio.get_running_loop().run_in_executor(
+                None, rootfs.build, runtime, self._folder
+            )
+            self._roots[name] = known
+        return await asyncio.shield(known)
+
+    def _runtime(self, name: str) -> RuntimeInfo:
+        runtime = self._runtimes.get(name)
+        if runtime is None:
+            raise SnapshotFailed(
+                f"runtime {name} is not on this machine; found: {', '.join(sorted(self._runtimes))}"
+            )
+        return runtime
+
+    def _launcher(self, name: str) -> _Launcher:
+        launcher = self._launchers.get(name)
+        if launcher is None or not launcher.alive():
+            launcher = _Launcher(self._runtime(name).executable)
+            self._launchers[name] = launcher
+        return launcher
+
+
+class _Launcher:
+    """One launcher process and the socket to it."""
+
+    def __init__(self, executable: Path) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            os.set_inheritable(theirs.fileno(), True)
+            self._process = subprocess.Popen(  # noqa: S603 - our own code, on a configured
+            interpreter [ *(executable, "-I", "-S", "-c", _LAUNCH), *(str(theirs.fileno()),
+            str(_GUEST), _PACKAGE_ROOT), ], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
+            env={}, cwd="/", start_new_session=True, )
+        ours.setblocking(False)
+        self._socket = ours
+
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def request(self, plan: bytes, fds: list[int]) -> None:
+        try:
+            socket.send_fds(self._socket, [plan], fds)
+        except OSError as error:
+            raise SnapshotFailed(
+                f"the launcher takes no request ({os.strerror(error.errno or 0)}); try again"
+            ) from error
+
+    async def close(self) -> None:
+        self._socket.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self._process.wait, 6)
+            return
+        self._process.kill()
+        await asyncio.to_thread(self._process.wait)
+
+
+def _pair(kind: socket.SocketKind) -> tuple[socket.socket, socket.socket]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
+    ours.setblocking(False)
+    if kind is socket.SOCK_STREAM:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return ours, theirs
+
+
+def _configuration(spec: SnapshotSpec) -> bytes:
+    path = ["/var/task"]
+    if spec.dependencies_path is not None:
+        path.append("/var/deps")
+    return msgspec.json.encode(
+        {
+            "environment": dict(spec.environment),
+            "handler": spec.function.settings.handler,
+            "path": path,
+            "script": f"/var/task/{spec.script}" if spec.script else None,
+            "reuse": spec.function.settings.reuse is Reuse.WARM,
+        }
+    )
+
+
+def _error(kind: str, message: str) -> Answer:
+    document = msgspec.json.encode({"errorMessage": message, "errorType": kind, "stackTrace": []})
+    return Answer(document, ErrorKind.UNHANDLED, kind)

@@ -1,0 +1,282 @@
+"""One snapshot as the daemon sees it: its keeper's socket, and the isolates that it has made.
+
+    birth(n) --B id--> keeper          at most `_OUTSTANDING_MAX` at once, the rest waits here
+    keeper --P id + fds--> isolate     it says READY on its own channel, then the nursery hears of
+    it keeper --D id status--> isolate    it is gone, all of it keeper --X status / end of file-->
+    the snapshot is gone
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable
+
+import msgspec
+
+from mayfly.drivers.channel import Hub
+from mayfly.drivers.process import cgroups
+from mayfly.drivers.process.isolate import ProcessIsolate, exit_reason
+from mayfly.model.errors import SealStepFailed, SnapshotFailed
+from mayfly.model.invocation import Answer, ErrorKind
+from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
+
+MESSAGE = struct.Struct("<cIi")
+_OUTSTANDING_MAX = 32
+_FAILURES_MAX = 5
+_RETRY_S = 0.1
+_CLOSE_S = 5.0
+_OUTPUT_BYTES = 65_536
+
+
+class ProcessSnapshot:
+    """Port `Snapshot`, held by a keeper."""
+
+    def __init__(
+        self,
+        spec: SnapshotSpec,
+        nursery: Nursery,
+        *,
+        hub: Hub,
+        clock: Clock,
+        control: socket.socket,
+        tenant: socket.socket,
+        output: int,
+        folders: tuple[str, ...],
+        bury_s: float,
+        forget: Callable[[ProcessSnapshot], None],
+    ) -> None:
+        self.spec = spec
+        self.nursery = nursery
+        self.hub = hub
+        self.clock = clock
+        self.loop = asyncio.get_running_loop()
+        self._control = control
+        self._tenant = tenant
+        self._output = output
+        self._folders = folders
+        self._bury_s = bury_s
+        self._forget = forget
+        self._facts = SnapshotFacts(0.0, 0)
+        self._isolates: dict[int, ProcessIsolate] = {}
+        self._asked: dict[int, float] = {}
+        self._wanted = 0
+        self._next_id = 0
+        self._failures = 0
+        self._dying: collections.deque[tuple[float, int]] = collections.deque()
+        self._closed = False
+        self._gone: asyncio.Future[int] = self.loop.create_future()
+        self._step: SealStepFailed | None = None
+        hub.watch(control.fileno(), self._hear)
+        hub.watch(output, self._read_output)
+
+    @property
+    def facts(self) -> SnapshotFacts:
+        """What is known of it."""
+        return self._facts
+
+    def ready(self, facts: SnapshotFacts) -> None:
+        """The import ended, well or not."""
+        self._read_output(0)
+        self._facts = facts
+
+    def birth(self, count: int) -> None:
+        """Ask for isolates (port `Snapshot.birth`)."""
+        self._wanted += count
+        self._ask()
+
+    def memory(self) -> MemoryUse:
+        """Of the snapshot's process."""
+        return memory_of(self._facts.pid)
+
+    async def death_at_import(self) -> Answer:
+        """The tenant's channel ended before the import did: why?
+
+        Raises:
+            SealStepFailed: The kernel refused a step; no tenant's code has run.
+            SnapshotFailed: The keeper could not be made.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                status = await asyncio.shield(self._gone)
+                if self._step is not None:
+                    raise self._step
+                if status < 0:
+                    raise SnapshotFailed("the keeper ended before the import did; see the daemon's
+                    log")
+                kind, reason = exit_reason(status)
+                text = f"Error: {reason} during import"
+                document = {"errorMessage": text, "errorType": kind, "stackTrace": []}
+                return Answer(msgspec.json.encode(document), ErrorKind.UNHANDLED, kind)
+        raise SnapshotFailed("the snapshot closed its channel during import and did not end")
+
+    def send(self, kind: bytes, isolate_id: int) -> None:
+        """Tell the keeper something; a keeper that is gone needs no telling."""
+        with contextlib.suppress(OSError):
+            self._control.send(MESSAGE.pack(kind, isolate_id, 0))
+
+    def expect_death(self, isolate_id: int) -> None:
+        """The isolate has answered and will end itself; see to it that it does."""
+        if not self._dying:
+            self.loop.call_later(self._bury_s, self._bury)
+        self._dying.append((self.loop.time() + self._bury_s, isolate_id))
+
+    async def close(self) -> None:
+        """Kill the snapshot and all isolates (port `Snapshot.close`)."""
+        if not self._closed:
+            self._closed = True
+            self._wanted = 0
+            with contextlib.suppress(OSError):
+                self._control.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.shield(self._gone)
+                await self._remove_folders()
+        self._forget(self)
+
+    async def _remove_folders(self) -> None:
+        folders = set(self._folders)
+        while folders := {folder for folder in folders if not cgroups.remove(folder)}:
+            await asyncio.sleep(0.005)
+
+    def _ask(self) -> None:
+        while self._wanted > 0 and len(self._asked) < _OUTSTANDING_MAX and not self._gone.done():
+            self._wanted -= 1
+            self._next_id += 1
+            self._asked[self._next_id] = self.clock.now_ms()
+            self.send(b"B", self._next_id)
+
+    def _hear(self, _events: int) -> None:
+        for _ in range(64):
+            try:
+                data, fds, _flags, _address = socket.recv_fds(self._control, 256, 2)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, fds = b"", []
+            if len(data) < MESSAGE.size:
+                self._end(-1)
+                return
+            kind, isolate_id, number = MESSAGE.unpack_from(data)
+            if kind == b"P" and len(fds) == 2:
+                self._take_in(isolate_id, fds)
+            elif kind == b"D":
+                self._isolate_died(isolate_id, number)
+            elif kind == b"F":
+                self._birth_failed(isolate_id, os.strerror(number))
+            elif kind == b"T":
+                step = data[MESSAGE.size :].decode(errors="replace")
+                self._step = SealStepFailed(step=step, errno=number)
+            elif kind == b"X":
+                self._end(number)
+                return
+
+    def _take_in(self, isolate_id: int, fds: list[int]) -> None:
+        born_ms = self._asked.get(isolate_id)
+        if born_ms is None:
+            for fd in fds:
+                os.close(fd)
+            return
+        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fds[0])
+        channel.setblocking(False)
+        self._isolates[isolate_id] = ProcessIsolate(self, isolate_id, channel, fds[1], born_ms)
+
+    def isolate_ready(self, isolate: ProcessIsolate) -> None:
+        """The isolate said READY."""
+        self._asked.pop(isolate.number, None)
+        self._failures = 0
+        self._ask()
+        if self._closed:
+            isolate.kill()
+        else:
+            self.nursery.isolate_parked(isolate)
+
+    def _isolate_died(self, isolate_id: int, status: int) -> None:
+        isolate = self._isolates.pop(isolate_id, None)
+        if isolate is None:
+            return
+        was_parked = isolate.parked_ms > 0
+        isolate.buried(status)
+        if was_parked:
+            self.nursery.isolate_died(isolate)
+        else:
+            self._birth_failed(isolate_id, exit_reason(status)[1])
+
+    def _birth_failed(self, isolate_id: int, reason: str) -> None:
+        if self._asked.pop(isolate_id, None) is None:
+            return
+        self._failures += 1
+        if self._failures >= _FAILURES_MAX:
+            self._reason = f"{self._failures} isolates in a row could not be born: {reason}"
+            self._closed_by_failure()
+            return
+        self._wanted += 1
+        self.loop.call_later(_RETRY_S * self._failures, self._ask)
+
+    _reason = ""
+
+    def _closed_by_failure(self) -> None:
+        self._wanted = 0
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_WR)
+
+    def _bury(self) -> None:
+        now = self.loop.time()
+        while self._dying and self._dying[0][0] <= now:
+            _deadline, isolate_id = self._dying.popleft()
+            if isolate_id in self._isolates:
+                self.send(b"K", isolate_id)
+        if self._dying:
+            self.loop.call_later(max(0.001, self._dying[0][0] - now), self._bury)
+
+    def _read_output(self, _events: int) -> None:
+        try:
+            data = os.read(self._output, _OUTPUT_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if data:
+            self.nursery.snapshot_output(data)
+        else:
+            self.hub.forget(self._output)
+
+    def _end(self, status: int) -> None:
+        """The keeper, and so the pid namespace, is gone or going."""
+        if self._gone.done():
+            return
+        self._read_output(0)
+        for fd in (self._control.fileno(), self._output):
+            self.hub.forget(fd)
+        self._control.close()
+        self._tenant.close()
+        os.close(self._output)
+        self._gone.set_result(status)
+        isolates, self._isolates = self._isolates, {}
+        for isolate in isolates.values():
+            was_parked = isolate.parked_ms > 0
+            isolate.buried(signal.SIGKILL)
+            if was_parked:
+                self.nursery.isolate_died(isolate)
+        if not self._closed and self._facts.pid:
+            self.nursery.snapshot_died(self._reason or exit_reason(max(0, status))[1])
+
+
+def memory_of(pid: int) -> MemoryUse:
+    """Private and proportional memory of a process (proc(5), smaps_rollup); zeros where it
+    cannot be read.
+    """
+    private = proportional = 0
+    if pid:
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as lines:
+            for line in lines:
+                if line.startswith("Private_"):
+                    private += int(line.split()[1])
+                elif line.startswith("Pss:"):
+                    proportional = int(line.split()[1])
+    return MemoryUse(private, proportional)

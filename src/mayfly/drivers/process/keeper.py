@@ -1,0 +1,222 @@
+"""The keeper: first process of a snapshot's pid namespace; makes isolates complete, buries them,
+ends them.
+
+It never runs a line of the tenant's code. It alone holds capabilities in the sandbox's user
+namespace, and uses them to do from outside what an isolate must not be able to do itself: mount
+its /tmp and /proc, and move it into its cgroup.
+
+    daemon --B n, K id--> keeper --(channel, log)--> snapshot
+    daemon <--P id + channel, log fds | D id status | F errno | X status-- keeper
+
+When the daemon's end closes, by death or by wish, the keeper exits; it is the init of the pid
+namespace, so the kernel then kills everything in it.
+"""
+
+from __future__ import annotations
+
+import collections
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from typing import NoReturn
+
+from mayfly.drivers.process import mounts, syscalls
+from mayfly.drivers.process.cgroups import Leaf
+from mayfly.drivers.process.plan import Plan
+from mayfly.drivers.process.snapshot import BORN
+
+# kind, isolate id, number (status, errno or flags)
+MESSAGE = struct.Struct("<cIi")
+BIRTH, KILL = b"B", b"K"
+READY, PARKED, DIED, FAILED, SNAPSHOT_DIED = b"R", b"P", b"D", b"F", b"X"
+STATUS_OOM = 1 << 16
+_OUTSTANDING_MAX = 16
+_GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
+
+
+class Keeper:
+    """The loop. One thread; every wait is in `select`."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        control: socket.socket,
+        snapshot: socket.socket,
+        snapshot_pid: int,
+        cgroup_fds: list[int],
+    ) -> None:
+        self._plan = plan
+        self._control = control
+        self._snapshot = snapshot
+        self._snapshot_pid = snapshot_pid
+        self._cgroup_fds = cgroup_fds
+        self._wanted: collections.deque[int] = collections.deque()
+        self._unborn: collections.deque[tuple[int, socket.socket, int]] = collections.deque()
+        self._pids: dict[int, int] = {}
+        self._ids: dict[int, int] = {}
+        self._leaves: dict[int, Leaf] = {}
+        self._free_leaves: list[Leaf] = []
+        self._leaf_count = 0
+        self._my_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._my_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._new_proc = True
+
+    def run(self) -> NoReturn:
+        """Serve until the daemon closes the control socket or the snapshot dies."""
+        wake_read, wake_write = socket.socketpair()
+        for end in (wake_read, wake_write):
+            end.setblocking(False)
+        signal.set_wakeup_fd(wake_write.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        poll = select.epoll()
+        poll.register(self._control, select.EPOLLIN)
+        poll.register(self._snapshot, select.EPOLLIN)
+        poll.register(wake_read, select.EPOLLIN)
+        self._bury()
+        while True:
+            for fd, _events in poll.poll():
+                if fd == self._control.fileno():
+                    self._obey()
+                elif fd == self._snapshot.fileno():
+                    self._deliver()
+                else:
+                    wake_read.recv(4096)
+                    self._bury()
+
+    def _obey(self) -> None:
+        data = self._control.recv(MESSAGE.size)
+        if len(data) < MESSAGE.size:
+            os._exit(0)
+        kind, isolate_id, _number = MESSAGE.unpack(data)
+        if kind == BIRTH:
+            self._wanted.append(isolate_id)
+            self._conceive()
+        elif kind == KILL and isolate_id in self._pids:
+            self._kill(self._pids[isolate_id])
+
+    def _conceive(self) -> None:
+        while self._wanted and len(self._unborn) < _OUTSTANDING_MAX:
+            isolate_id = self._wanted.popleft()
+            ours, theirs = socket.socketpair()
+            # The kernel then tells the daemon the isolate's pid as the node sees it.
+            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            log_read, log_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+            os.set_blocking(log_write, True)
+            socket.send_fds(self._snapshot, [b"\0"], [theirs.fileno(), log_write])
+            theirs.close()
+            os.close(log_write)
+            self._unborn.append((isolate_id, ours, log_read))
+
+    def _deliver(self) -> None:
+        data = self._snapshot.recv(BORN.size)
+        if len(data) < BORN.size:
+            self._end(0)
+        (pid,) = BORN.unpack(data)
+        if not self._unborn:
+            self._end(0)  # The snapshot speaks unasked: it is not ours any more.
+        isolate_id, channel, log = self._unborn.popleft()
+        try:
+            self._complete(isolate_id, pid, channel, log)
+        except OSError as error:
+            self._tell(FAILED, isolate_id, error.errno or 0)
+        finally:
+            channel.close()
+            os.close(log)
+        self._conceive()
+
+    def _complete(self, isolate_id: int, pid: int, channel: socket.socket, log: int) -> None:
+        if pid <= 0:
+            self._tell(FAILED, isolate_id, -pid)
+            return
+        self._pids[isolate_id] = pid
+        self._ids[pid] = isolate_id
+        try:
+            self._leaf(pid)
+            self._furnish(pid)
+            channel.sendall(_GO)
+        except OSError:
+            self._kill(pid)
+            raise
+        message = MESSAGE.pack(PARKED, isolate_id, 0)
+        socket.send_fds(self._control, [message], [channel.fileno(), log])
+
+    def _leaf(self, pid: int) -> None:
+        if not self._cgroup_fds:
+            return
+        if self._free_leaves:
+            leaf = self._free_leaves.pop()
+        else:
+            leaf = Leaf(self._plan, self._cgroup_fds, str(self._leaf_count))
+            self._leaf_count += 1
+        self._leaves[pid] = leaf
+        leaf.take_in(pid)
+
+    def _furnish(self, pid: int) -> None:
+        """Mount /proc and /tmp in the isolate's own mount namespace."""
+        pids = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+            try:
+                mounts.mount_tmp(self._plan, "/tmp")  # noqa: S108 - the isolate's own
+                self._mount_proc(pids)
+            finally:
+                syscalls.setns(self._my_mounts, syscalls.CLONE_NEWNS)
+        finally:
+            os.close(namespace)
+            os.close(pids)
+
+    def _mount_proc(self, pids: int) -> None:
+        if self._new_proc:
+            try:
+                fd = mounts.proc_of(pids)
+            except OSError:
+                self._new_proc = False
+            else:
+                syscalls.move_mount(fd, "/proc")
+                os.close(fd)
+                return
+        # Older kernels give a /proc to a process of its namespace only: a short-lived child
+        # mounts it. syscalls.setns(pids, syscalls.CLONE_NEWPID) try: child = os.fork() if child
+        # == 0: try: mounts.mount_proc("/proc") os._exit(0) finally: os._exit(1) finally:
+        # syscalls.setns(self._my_pids, syscalls.CLONE_NEWPID) _pid, status = os.waitpid(child, 0)
+        # if status != 0: raise OSError(1, "mount /proc")
+
+    def _kill(self, pid: int) -> None:
+        # Not reaped yet, so the number is still its own; all of its pid namespace dies with it.
+        os.kill(pid, signal.SIGKILL)
+
+    def _bury(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._snapshot_pid:
+                self._end(status)
+            leaf = self._leaves.pop(pid, None)
+            if leaf is not None:
+                if os.WIFSIGNALED(status) and leaf.had_oom():
+                    status |= STATUS_OOM
+                self._free_leaves.append(leaf)
+            isolate_id = self._ids.pop(pid, None)
+            if isolate_id is not None:
+                self._pids.pop(isolate_id, None)
+                self._tell(DIED, isolate_id, status)
+
+    def _tell(self, kind: bytes, isolate_id: int, number: int) -> None:
+        try:
+            self._control.send(MESSAGE.pack(kind, isolate_id, number))
+        except OSError:
+            os._exit(0)
+
+    def _end(self, status: int) -> NoReturn:
+        self._tell(SNAPSHOT_DIED, 0, status)
+        sys.stdout.flush()
+        os._exit(0)

@@ -1,0 +1,228 @@
+"""The launcher: one small process a node and runtime that may ask the kernel for namespaces and
+mounts.
+
+It is started by the daemon before the daemon has threads, has one thread itself, reads nothing
+from the network, and understands one request: a `Plan` with three descriptors. For each it forks
+a child that makes the snapshot's cgroup, clones the keeper into new namespaces, writes its uid
+maps and is gone; so snapshots are made beside one another.
+
+    daemon --Plan, (control, tenant, output)--> launcher --fork--> child --clone--> keeper
+    --fork--> snapshot
+
+The interpreter is warm: what a snapshot of the same Python needs is loaded here once, and shared
+by the fork.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import signal
+import socket
+import struct
+import sys
+import time
+from types import ModuleType
+from typing import NoReturn
+
+from mayfly.drivers.process.snapshot import record_fork_hooks
+
+_HOOKS = record_fork_hooks()
+
+from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls  # noqa: E402
+from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E402
+
+_REQUEST_BYTES_MAX = 128 * 1024
+_DESCRIPTORS = 3
+# "T" failed: step name and errno.
+STEP_FAILED = b"T"
+_STEP = struct.Struct("<cIi")
+
+
+def main() -> NoReturn:
+    """Serve the socket whose number is the first argument until the daemon closes it."""
+    requests = socket.socket(fileno=int(sys.argv[1]))
+    requests.set_inheritable(False)
+    guest = _load_guest(sys.argv[2])
+    _warm(guest)
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, _reap)
+    folders: set[str] = set()
+    while True:
+        data, fds, _flags, _address = socket.recv_fds(requests, _REQUEST_BYTES_MAX, _DESCRIPTORS)
+        if not data:
+            break
+        plan = Plan.decode(data)
+        folders.update(plan.cgroup.folders.values())
+        if os.fork() == 0:
+            requests.close()
+            _make(plan, fds, guest)
+        for fd in fds:
+            os.close(fd)
+    _clean_up(folders)
+    os._exit(0)
+
+
+def _load_guest(path: str) -> ModuleType:
+    """Load the guest by its file: it is no part of this package for anyone who runs inside."""
+    specification = importlib.util.spec_from_file_location("bootstrap", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules["bootstrap"] = module
+    specification.loader.exec_module(module)
+    return module
+
+
+def _warm(guest: ModuleType) -> None:
+    """Use once what every isolate uses, so that its pages and caches exist before the first
+    fork.
+    """
+    guest.rehearse(2)
+    guest.settle()
+
+
+def _reap(_number: int, _frame: object) -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
+def _clean_up(folders: set[str]) -> None:
+    """The daemon is gone: keepers see it too and exit; wait for that, then remove their cgroups."""
+    deadline = time.monotonic() + 5.0  # noqa: TID251 - no clock is handed into this process
+    while time.monotonic() < deadline:  # noqa: TID251
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        folders = {folder for folder in folders if not cgroups.remove(folder)}
+        if not folders:
+            return
+        time.sleep(0.02)  # noqa: TID251
+
+
+def _make(plan: Plan, fds: list[int], guest: ModuleType) -> NoReturn:
+    """In the launcher's child: make one snapshot's namespaces and keeper, then be gone."""
+    control, tenant = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    output = fds[2]
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    try:
+        with seal.step("cgroup"):
+            cgroup_fds = cgroups.make_snapshot_folder(plan)
+        _prefer_as_victim()
+        ours, theirs = socket.socketpair()
+        flags = seal.NAMESPACES | syscalls.SIGCHLD
+        if plan.rootless:
+            flags |= syscalls.CLONE_NEWUSER
+        with seal.step("namespaces"):
+            pid = syscalls.fork_into(flags)
+        if pid == 0:
+            ours.close()
+            _keep(plan, theirs, control, tenant, output, cgroup_fds, guest)
+        theirs.close()
+        control.close()
+        _write_maps(plan, pid, ours)
+    except StepFailed as failure:
+        _report(control, failure)
+    os._exit(0)
+
+
+def _prefer_as_victim() -> None:
+    """When the node runs out of memory the kernel ends isolates before anything else."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa:
+    PTH123 file.write("500")
+
+
+def _write_maps(plan: Plan, pid: int, sync: socket.socket) -> None:
+    """Wait for the keeper's word, then write its maps: one uid, one gid (user_namespaces(7))."""
+    if sync.recv(1) != b"m":
+        return
+    try:
+        if plan.rootless:
+            cgroups.write(f"/proc/{pid}/setgroups", "deny")
+        line = f"{ISOLATE_UID} {plan.host_uid} 1"
+        cgroups.write(f"/proc/{pid}/uid_map", line)
+        cgroups.write(f"/proc/{pid}/gid_map", line)
+    except OSError as error:
+        sync.send(struct.pack("<i", error.errno or 1))
+        return
+    sync.send(struct.pack("<i", 0))
+
+
+def _keep(
+    plan: Plan,
+    sync: socket.socket,
+    control: socket.socket,
+    tenant: socket.socket,
+    output: int,
+    cgroup_fds: list[int],
+    guest: ModuleType,
+) -> NoReturn:
+    """In the keeper: seal, fork the snapshot, keep."""
+    try:
+        seal.seal_keeper(plan, lambda: _ask_for_maps(sync))
+        sync.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            _become_snapshot(plan, control, tenant, output, theirs, [*cgroup_fds, ours.fileno()], guest)
+        for sock in (theirs, tenant):
+            sock.close()
+        os.close(output)
+        _silence()
+        keeper.Keeper(
+            plan, control=control, snapshot=ours, snapshot_pid=pid, cgroup_fds=cgroup_fds
+        ).run()
+    except StepFailed as failure:
+        _report(control, failure)
+    except BaseException:  # noqa: BLE001 - the end of a process: nobody is above to handle it
+        os._exit(70)
+    os._exit(0)
+
+
+def _ask_for_maps(sync: socket.socket) -> None:
+    sync.send(b"m")
+    answer = sync.recv(4)
+    number = struct.unpack("<i", answer)[0] if len(answer) == 4 else 1
+    if number:
+        raise OSError(number, "uid_map")
+
+
+def _become_snapshot(
+    plan: Plan,
+    control: socket.socket,
+    tenant: socket.socket,
+    output: int,
+    keeper_socket: socket.socket,
+    others: list[int],
+    guest: ModuleType,
+) -> NoReturn:
+    try:
+        for fd in others:
+            os.close(fd)
+        _silence()
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.close(output)
+        os.chdir("/var/task")
+        seal.seal_snapshot(plan)
+    except StepFailed as failure:
+        _report(control, failure)
+        os._exit(1)
+    control.close()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    snapshot.run(guest, _HOOKS, tenant=tenant, keeper=keeper_socket)
+
+
+def _silence() -> None:
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
+
+
+def _report(control: socket.socket, failure: StepFailed) -> None:
+    with contextlib.suppress(OSError):
+        control.send(_STEP.pack(STEP_FAILED, 0, failure.errno) + failure.step.encode())

@@ -1,0 +1,82 @@
+"""What the launcher is asked to build: one typed request, as JSON over its socket.
+
+The launcher reads nothing else and from nobody else. Secrets, code and events never pass through
+it: they go from the daemon to the sealed snapshot directly.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+
+ISOLATE_UID = 1000
+# The first id after the ranges that systemd-nspawn and useradd hand out.
+HOST_UID_FIRST = 0x7000_0000
+HOST_UID_COUNT = 0x0010_0000
+
+
+class StepFailed(Exception):
+    """A named step of the seal was refused by the kernel."""
+
+    def __init__(self, step: str, number: int) -> None:
+        super().__init__(step, number)
+        self.step = step
+        self.errno = number
+
+
+@dataclass(slots=True)
+class CgroupPlan:
+    """Where limits are kept.
+
+    Args:
+        version: 1, 2, or 0 where there is no cgroup that may be written.
+        folders: Controller name to the folder of this snapshot ("" names version 2's one tree).
+    """
+
+    version: int = 0
+    folders: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Plan:
+    """One snapshot's seal.
+
+    Args:
+        snapshot_id: [a-z0-9]{8,32}.
+        rootless: The node runs as an ordinary user; the user namespace comes first.
+        host_uid: What the isolate's one uid and gid are outside.
+        root: Folder of the runtime's file tree, which becomes `/`, read-only.
+        binds: (source outside, target inside) pairs, read-only.
+        tmp_bytes, memory_bytes, pids_max: Of one isolate.
+        cpu_shares: Weight of this snapshot and its isolates (cgroup v1's scale, 1024 is one).
+        overhead_bytes: Memory that the snapshot and its parked isolates may hold beside
+            `memory_bytes`.
+        abi: Landlock's ABI version, 0 where there is none.
+        filter_hex: The compiled seccomp program.
+    """
+
+    snapshot_id: str
+    rootless: bool
+    host_uid: int
+    root: str
+    binds: list[list[str]]
+    tmp_bytes: int
+    memory_bytes: int
+    pids_max: int
+    cpu_shares: int
+    overhead_bytes: int
+    abi: int
+    filter_hex: str
+    open_files_max: int
+    cgroup: CgroupPlan
+
+    def encode(self) -> bytes:
+        """As JSON."""
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def decode(cls, data: bytes) -> Plan:
+        """From `encode`'s bytes."""
+        values = json.loads(data)
+        values["cgroup"] = CgroupPlan(**values["cgroup"])
+        return cls(**values)

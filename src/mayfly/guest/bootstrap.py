@@ -1,0 +1,398 @@
+"""The platform's half of a Python function: imports the handler, then answers calls over one
+socket.
+
+It runs inside the seal, beside the tenant's code and with no more rights than it, so nothing here
+is trusted by the
+outside: whoever reads its frames checks them. Standard library only.
+
+A frame, little-endian (`drivers.channel` holds the other end):
+
+    0      2      3       4          8
+    | "MF" | kind | flags | length   | body (length bytes) ...
+
+    kind      from -> to            body
+    CONFIG    daemon -> snapshot    JSON: environment, handler, path, script
+    IMPORTED  snapshot -> daemon    JSON: null, or the error document of a failed import
+    GO        keeper -> isolate     nothing: /tmp, /proc and limits are in place
+    READY     isolate -> daemon     nothing: rehearsed and parked
+    INVOKE    daemon -> isolate     u32 length of meta, meta (JSON), event (JSON)
+    ANSWER    isolate -> daemon     u32 peak memory in KiB, answer (JSON)
+    FAILURE   isolate -> daemon     u32 peak memory in KiB, u16 length of type, type, error
+    document (JSON)
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import io
+import json
+import os
+import random
+import resource
+import socket
+import struct
+import sys
+import time
+import traceback
+
+MAGIC = 0x464D
+CONFIG, IMPORTED, GO, READY, INVOKE, ANSWER, FAILURE = range(1, 8)
+HEADER = struct.Struct("<HBBI")
+_U32 = struct.Struct("<I")
+_FAILURE_HEAD = struct.Struct("<IH")
+RESPONSE_BYTES_MAX = 6_291_556
+_CHUNK_BYTES = 65_536
+
+
+class Context:
+    """Lambda's context object (Developer Guide, "Using the Lambda context object to retrieve
+    Python function information").
+    """
+
+    def __init__(self, meta, environment):
+        self.aws_request_id = meta["id"]
+        self.invoked_function_arn = meta["arn"]
+        self.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
+        self.function_version = environment.get("AWS_LAMBDA_FUNCTION_VERSION", "")
+        self.memory_limit_in_mb = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        self.log_group_name = environment.get("AWS_LAMBDA_LOG_GROUP_NAME", "")
+        self.log_stream_name = environment.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
+        self.identity = None
+        self.tenant_id = None
+        client = meta.get("client_context")
+        self.client_context = _Client(json.loads(client)) if client else None
+        self._deadline_ms = meta["deadline_ms"]
+
+    def get_remaining_time_in_millis(self):
+        """Milliseconds until the deadline, never below 0."""
+        return max(0, int(self._deadline_ms - time.time() * 1000))
+
+    def log(self, text):
+        """Write a line to the function's log."""
+        sys.stdout.write(str(text))
+
+
+class _Client:
+    """The client context that mobile SDKs send: custom, env, client."""
+
+    def __init__(self, document):
+        self.custom = document.get("custom") or {}
+        self.env = document.get("env") or {}
+        self.client = document.get("client")
+
+
+class Function:
+    """The tenant's code, once it is imported."""
+
+    def __init__(self):
+        self.handler = None
+        self.script = None
+
+    def load(self, config):
+        """Take the environment and import the handler.
+
+        Returns:
+            None, or Lambda's error document as a dict when the import failed.
+        """
+        os.environ.clear()
+        os.environ.update(config["environment"])
+        if hasattr(time, "tzset"):
+            time.tzset()
+        sys.path[:] = config["path"] + [p for p in sys.path if p not in config["path"]]
+        sys.argv[:] = [""]
+        self.script = config.get("script")
+        if self.script:
+            return None
+        try:
+            self.handler = _import_handler(config["handler"])
+        except _ImportFailed as failure:
+            return failure.document
+        return None
+
+
+class _ImportFailed(Exception):
+    def __init__(self, kind, message, trace=()):
+        super().__init__(message)
+        self.document = {"errorMessage": message, "errorType": kind, "stackTrace": list(trace)}
+
+
+def _import_handler(name):
+    module_name, dot, attribute = name.rpartition(".")
+    if not dot:
+        raise _ImportFailed(
+            "Runtime.MalformedHandlerName", f"Bad handler '{name}': not enough values to unpack"
+        )
+    try:
+        module = importlib.import_module(module_name.replace("/", "."))
+    except SyntaxError as error:
+        raise _ImportFailed(
+            "Runtime.UserCodeSyntaxError",
+            f"Syntax error in module '{module_name}': {error}",
+            [f'  File "{error.filename}" Line {error.lineno}\n    {error.text or ""}'],
+        ) from None
+    except ImportError as error:
+        raise _ImportFailed(
+            "Runtime.ImportModuleError", f"Unable to import module '{module_name}': {error}"
+        ) from None
+    except BaseException as error:
+        # SystemExit and KeyboardInterrupt at import are failed imports too, as on Lambda.
+        kind = "Runtime.ExitError" if isinstance(error, SystemExit) else type(error).__name__
+        raise _ImportFailed(kind, str(error), _stack(error)) from None
+    handler = getattr(module, attribute, None)
+    if not callable(handler):
+        raise _ImportFailed(
+            "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
+        )
+    return handler
+
+
+def _stack(error):
+    frames = traceback.extract_tb(error.__traceback__)
+    kept = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
+    return traceback.format_list(kept)
+
+
+def read_frame(channel):
+    """Read one frame.
+
+    Returns:
+        (kind, body), or (0, b"") when the other side has closed.
+    """
+    data = channel.recv(_CHUNK_BYTES)
+    if len(data) < HEADER.size:
+        if not data:
+            return 0, b""
+        data += _read_exactly(channel, HEADER.size - len(data))
+    _magic, kind, _flags, length = HEADER.unpack_from(data)
+    missing = HEADER.size + length - len(data)
+    if missing > 0:
+        data += _read_exactly(channel, missing)
+    return kind, memoryview(data)[HEADER.size : HEADER.size + length]
+
+
+def _read_exactly(channel, count):
+    buffer = bytearray(count)
+    view = memoryview(buffer)
+    while view:
+        got = channel.recv_into(view)
+        if not got:
+            raise EOFError("the platform closed the channel in the middle of a frame")
+        view = view[got:]
+    return bytes(buffer)
+
+
+def write_frame(channel, kind, *parts):
+    """Write one frame; the parts are joined."""
+    body = b"".join(parts)
+    channel.sendall(HEADER.pack(MAGIC, kind, 0, len(body)) + body)
+
+
+def serve_one(channel, handler):
+    """Read one INVOKE, run `handler(event, context)`, write the answer.
+
+    Returns:
+        True when there may be another one on this channel: it answered, and nothing failed.
+    """
+    kind, body = read_frame(channel)
+    if kind != INVOKE:
+        return False
+    (meta_length,) = _U32.unpack_from(body)
+    meta = json.loads(bytes(body[4 : 4 + meta_length]))
+    try:
+        answer = _call(handler, meta, bytes(body[4 + meta_length :]))
+    except _CallFailed as failure:
+        document = json.dumps(failure.document).encode()
+        kind_name = failure.document["errorType"].encode()[:255]
+        _flush()
+        head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
+        write_frame(channel, FAILURE, head, kind_name, document)
+        return False
+    _flush()
+    write_frame(channel, ANSWER, _U32.pack(_peak_kib()), answer)
+    return True
+
+
+class _CallFailed(Exception):
+    def __init__(self, request_id, kind, message, trace=()):
+        super().__init__(message)
+        self.document = {
+            "errorMessage": message,
+            "errorType": kind,
+            "requestId": request_id,
+            "stackTrace": list(trace),
+        }
+
+
+def _call(handler, meta, payload):
+    request_id = meta["id"]
+    trace = meta.get("trace")
+    if trace:
+        os.environ["_X_AMZN_TRACE_ID"] = trace
+    try:
+        event = json.loads(payload) if payload else None
+    except ValueError as error:
+        raise _CallFailed(
+            request_id, "Runtime.UnmarshalError", f"Unable to unmarshal input: {error}"
+        ) from None
+    try:
+        answer = handler(event, Context(meta, os.environ))
+    except MemoryError as error:
+        _log_exception(error)
+        raise _CallFailed(
+            request_id, "Runtime.OutOfMemory", "the function ran out of memory"
+        ) from None
+    except Exception as error:
+        _log_exception(error)
+        raise _CallFailed(request_id, type(error).__name__, str(error), _stack(error)) from None
+    return _encode(request_id, answer)
+
+
+def _encode(request_id, answer):
+    try:
+        encoded = json.dumps(answer, ensure_ascii=False).encode()
+    except Exception as error:
+        raise _CallFailed(
+            request_id, "Runtime.MarshalError", f"Unable to marshal response: {error}"
+        ) from None
+    if len(encoded) > RESPONSE_BYTES_MAX:
+        raise _CallFailed(
+            request_id,
+            "Function.ResponseSizeTooLarge",
+            f"Response payload size ({len(encoded)} bytes) exceeded maximum allowed payload"
+            f" size ({RESPONSE_BYTES_MAX} bytes).",
+        )
+    return encoded
+
+
+def _log_exception(error):
+    lines = [f"[ERROR] {type(error).__name__}: {error}\n"]
+    frames = _stack(error)
+    if frames:
+        lines.append("Traceback (most recent call last):\n")
+        lines.extend(frames)
+    try:
+        sys.stdout.write("".join(lines))
+    except Exception:  # A closed or broken stdout is the handler's doing; the answer still goes
+    out. return
+
+
+def _flush():
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except Exception:  # As above: closed by the handler.
+            continue
+
+
+def _peak_kib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def open_log_streams():
+    """Make sys.stdout and sys.stderr write lines to descriptors 1 and 2, whatever these are."""
+    for name, fd in (("stdout", 1), ("stderr", 2)):
+        raw = io.open(fd, "wb", buffering=0, closefd=False)
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(raw, 8192), "utf-8", "backslashreplace", line_buffering=True
+        )
+        setattr(sys, name, stream)
+        setattr(sys, f"__{name}__", stream)
+
+
+def reseed():
+    """Give this copy randomness of its own: what was seeded before the fork is the same in all."""
+    random.seed()
+    modules = sys.modules
+    if "_ssl" in modules:
+        modules["_ssl"].RAND_add(os.urandom(32), 32.0)
+    numpy_random = modules.get("numpy.random")
+    if numpy_random is not None:
+        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
+    tempfile = modules.get("tempfile")
+    if tempfile is not None:
+        tempfile._name_sequence = None
+
+
+_REHEARSAL_META = {"id": "rehearsal", "arn": "", "deadline_ms": 0}
+
+
+def rehearse(count):
+    """Send `count` empty calls to oneself through the real path, so that a real one finds warm
+    pages.
+    """
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        meta = json.dumps(_REHEARSAL_META).encode()
+        for _ in range(count):
+            write_frame(theirs, INVOKE, _U32.pack(len(meta)), meta, b'{"rehearsal": [1, 2.5, "x"]}')
+            serve_one(mine, _rehearsal_handler)
+            read_frame(theirs)
+
+
+def _rehearsal_handler(event, context):
+    context.get_remaining_time_in_millis()
+    return event
+
+
+def run_script(channel, path):
+    """Read one INVOKE whose event is {"args": [...], "stdin": base64}; run the file as
+    `__main__`.
+    """
+    import base64
+    import runpy
+
+    kind, body = read_frame(channel)
+    if kind != INVOKE:
+        return
+    (meta_length,) = _U32.unpack_from(body)
+    event = json.loads(bytes(body[4 + meta_length :]))
+    _set_stdin(base64.b64decode(event.get("stdin") or ""))
+    sys.argv[:] = [path, *event.get("args", [])]
+    code = 0
+    try:
+        runpy.run_path(path, run_name="__main__")
+    except SystemExit as error:
+        code = _exit_code(error)
+    except BaseException as error:
+        error.__traceback__ = _without_us(error.__traceback__)
+        traceback.print_exception(error)
+        code = 1
+    _flush()
+    write_frame(channel, ANSWER, _U32.pack(_peak_kib()), json.dumps({"exit_code": code}).encode())
+
+
+def _exit_code(error):
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
+
+
+def _without_us(trace):
+    while trace is not None and (
+        trace.tb_frame.f_code.co_filename == __file__
+        or "runpy" in trace.tb_frame.f_code.co_filename
+    ):
+        trace = trace.tb_next
+    return trace
+
+
+def _set_stdin(data):
+    if not data:
+        return
+    fd = os.open("/tmp/.stdin", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    os.unlink("/tmp/.stdin")
+    os.write(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    os.dup2(fd, 0)
+    os.close(fd)
+    sys.stdin = io.TextIOWrapper(io.open(0, "rb", closefd=False), "utf-8")
+
+
+def settle():
+    """Before the first fork: collect once, then keep what is there out of later collections."""
+    gc.collect()
+    gc.freeze()
