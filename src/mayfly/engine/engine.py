@@ -144,9 +144,11 @@ class Engine:
 
         Raises:
             TooManyRequests: The node is full.
+            ShuttingDown: The engine does not run, or stops.
             SealStepFailed: The kernel refused a step.
             SnapshotFailed: The snapshot could not be made.
         """
+        self._node.require_accepting()
         lane = self._tenants.script_lane
         memory_mib = function.settings.memory_mib
         if not self._admission.enter(lane, memory_mib):

@@ -60,7 +60,7 @@ class Invoker:
             IsolateLost: Each isolate that it was given vanished before reading it.
         """
         if not self._node.accepting:
-            raise ShuttingDown("the engine does not run; call again when it is back")
+            self._node.require_accepting()
         function = invocation.function
         tenant = self._tenants.tenant(function)
         pool = self._tenants.pool(tenant, function)

@@ -76,6 +76,11 @@ class Node:
             )
         min(idle, key=lambda row: row[:2])[2].dismiss()
 
+    def require_accepting(self) -> None:
+        """Raises ShuttingDown when no new call is let in."""
+        if not self.accepting:
+            raise ShuttingDown("the engine does not run; call again when it is back")
+
     def spawn(self, coroutine: Coroutine[None, None, None]) -> None:
         """Run `coroutine` as the engine's own task. It must not raise.
 

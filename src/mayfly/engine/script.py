@@ -86,9 +86,10 @@ class ScriptRun:
         async with asyncio.TaskGroup() as group:
             bound = group.create_task(self._bound_birth())
             try:
-                return await self._ready
+                await asyncio.wait([self._ready])
             finally:
                 bound.cancel()
+        return self._ready.result()
 
     async def _bound_birth(self) -> None:
         seconds = self._node.limits.birth_timeout_s

@@ -142,7 +142,9 @@ class Tenants:
         self._drop_if_gone(name)
 
     def _drop_if_gone(self, name: str) -> None:
-        tenant = self._tenants[name]
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            return
         busy = tenant.lane.busy or tenant.lane.waiting
         if not tenant.pools and not busy and self._registry.function_nowait(name) is None:
             del self._tenants[name]

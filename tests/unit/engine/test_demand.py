@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mayfly.engine.demand import Demand
+
+
+def test_a_rare_caller_needs_one() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    demand.arrive(now_s=1, running=1)
+    assert demand.target(1) == 1
+
+
+def test_the_target_is_the_most_that_ran_at_once_lately() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    for running in (1, 5, 2):
+        demand.arrive(now_s=1, running=running)
+    assert demand.target(2) == 5
+
+
+def test_demand_is_forgotten_two_windows_later() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    demand.arrive(now_s=1, running=7)
+    assert demand.target(12) == 7
+    assert demand.target(25) == 0
+
+
+def test_a_long_silence_is_forgotten_at_once() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    demand.arrive(now_s=1, running=7)
+    assert demand.target(1_000) == 0
+
+
+def test_many_arrivals_ask_for_as_many_as_come_while_one_is_born() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    for _ in range(200):
+        demand.learn_birth(0.010)
+    for step in range(1_000):
+        demand.arrive(now_s=step / 1_000, running=1)
+    assert 9 <= demand.target(1.0) <= 13
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 50), st.integers(1, 1_000))),
+    st.floats(0, 200),
+)
+def test_the_target_is_at_least_the_current_use(
+    arrivals: list[tuple[float, int]], later_s: float
+) -> None:
+    demand = Demand(window_s=10, now_s=0)
+    now_s = 0.0
+    for gap_s, running in arrivals:
+        now_s += gap_s
+        demand.arrive(now_s=now_s, running=running)
+        assert demand.target(now_s) >= running
+    assert demand.target(now_s + later_s) >= 0
