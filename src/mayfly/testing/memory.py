@@ -1,18 +1,31 @@
-"""The ports `Registry` and `Backlog` without a disk: what a test of a room above hands in.
+"""The ports without a disk behind them: what a test of a room above hands in.
 
 They keep what they are given in dictionaries and pass the contract suites of the real ones. They
-outlive nothing.
+outlive nothing and promise nothing about a crash. Only the code store needs a folder, for whoever
+asks for a tree reads files.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from mayfly.model.errors import Conflict, NotFound, PreconditionFailed
+from mayfly.images.tree import plant_tree
+from mayfly.model import limits
+from mayfly.model.errors import (
+    Conflict,
+    InvalidParameter,
+    NotFound,
+    PreconditionFailed,
+    RequestTooLarge,
+)
 from mayfly.model.event import Event, EventState
-from mayfly.model.function import Function, FunctionUrl
+from mayfly.model.function import Code, Function, FunctionUrl
+from mayfly.ports import LogLine
 
 
 class MemoryRegistry:
@@ -151,3 +164,118 @@ class MemoryBacklog:
         if row is not None:
             row.event = event
             row.ready_ms = event.due_ms
+
+
+class MemoryCodeStore:
+    """The port `CodeStore`: bookkeeping in memory, archives and trees in a folder.
+
+    Args:
+        root: An empty folder, owned by the caller.
+        plant: Fills an empty folder from an archive.
+    """
+
+    def __init__(self, root: Path, plant: Callable[[bytes, Path], None] = plant_tree) -> None:
+        self._root = root
+        self._plant = plant
+        self._trees: dict[str, Path] = {}
+        self._young: set[str] = set()
+        self._put = 0
+
+    async def put_archive(self, archive: bytes) -> Code:
+        """Keep a zip archive and unpack its tree."""
+        if len(archive) > limits.CODE_ZIPPED_BYTES_MAX:
+            raise RequestTooLarge(f"the code archive has {len(archive)} bytes, too many")
+        digest = hashlib.sha256(archive).hexdigest()
+        self._young.add(digest)
+        if digest not in self._trees:
+            self._put += 1
+            tree = self._root / f"tree-{self._put}"
+            tree.mkdir()
+            self._plant(archive, tree)
+            tree.with_suffix(".zip").write_bytes(archive)
+            self._trees[digest] = tree
+        return Code(digest=digest, size_bytes=len(archive))
+
+    def archive_path(self, digest: str) -> Path:
+        """Where the archive lies. Raises NotFound."""
+        return self.tree_path(digest).with_suffix(".zip")
+
+    def tree_path(self, digest: str) -> Path:
+        """Where the tree lies. Raises NotFound."""
+        self._young.add(digest)
+        if digest not in self._trees:
+            raise NotFound(f"no code with digest {digest} is kept here")
+        return self._trees[digest]
+
+    def dependencies_path(self, digest: str) -> Path:
+        """Raises NotFound: it keeps none."""
+        raise NotFound(f"no code with digest {digest} is kept here")
+
+    async def collect(self, keep: frozenset[str]) -> int:
+        """Forget what is not in `keep`, nor was asked for since the last time."""
+        spared, self._young = self._young, set()
+        doomed = [digest for digest in self._trees if digest not in keep | spared]
+        return sum(self._trees.pop(digest).with_suffix(".zip").stat().st_size for digest in doomed)
+
+
+class MemoryLogStore:
+    """The port `LogStore` in memory; unbounded, and every line is there at once."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, list[LogLine]] = {}
+        self._begun: dict[tuple[str, str], tuple[int, bytes]] = {}
+        self._followers: dict[str, set[asyncio.Queue[LogLine]]] = {}
+
+    def append_nowait(
+        self, function_name: str, request_id: str, when_ms: float, data: bytes
+    ) -> None:
+        """Take some output of a call."""
+        if not function_name.replace("-", "a").replace("_", "a").isalnum():
+            raise InvalidParameter(f"{function_name[:80]!r} is no function's name")
+        source = (function_name, request_id)
+        begun_ms, begun = self._begun.pop(source, (int(when_ms), b""))
+        *ended, rest = (begun + data).split(b"\n")
+        for number, text in enumerate(ended):
+            self._keep(source, int(when_ms) if number else begun_ms, text)
+        if rest:
+            self._begun[source] = (int(when_ms) if ended else begun_ms, rest)
+
+    async def read(
+        self, function_name: str, *, since_ms: float = 0, limit: int = 10_000
+    ) -> Sequence[LogLine]:
+        """The newest `limit` lines at or after `since_ms`."""
+        lines = self._lines.get(function_name, [])
+        return [line for line in lines if line.when_ms >= since_ms][-limit:]
+
+    def follow(self, function_name: str) -> AsyncIterator[LogLine]:
+        """Lines as they come, from now on."""
+        queue: asyncio.Queue[LogLine] = asyncio.Queue()
+        self._followers.setdefault(function_name, set()).add(queue)
+
+        async def lines() -> AsyncIterator[LogLine]:
+            try:
+                while True:
+                    yield await queue.get()
+            finally:
+                self._followers[function_name].discard(queue)
+
+        return lines()
+
+    async def forget(self, function_name: str) -> None:
+        """Delete a function's log."""
+        self._lines.pop(function_name, None)
+        for source in [source for source in self._begun if source[0] == function_name]:
+            del self._begun[source]
+
+    async def flush(self) -> None:
+        """End every line that has not ended."""
+        begun, self._begun = self._begun, {}
+        for source, (begun_ms, text) in begun.items():
+            self._keep(source, begun_ms, text)
+
+    def _keep(self, source: tuple[str, str], when_ms: int, text: bytes) -> None:
+        text = text.removesuffix(b"\r")
+        line = LogLine(when_ms, source[1], text.decode(errors="replace"))
+        self._lines.setdefault(source[0], []).append(line)
+        for queue in self._followers.get(source[0], ()):
+            queue.put_nowait(line)
