@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from mayfly.api.keys import Keys
 from mayfly.model.event import Event
 from mayfly.model.invocation import Invocation, Outcome
 from mayfly.ports import Clock, CodeStore, Ids, Registry, RuntimeInfo
@@ -47,6 +48,11 @@ class LambdaPlatform(Protocol):
     @property
     def engine(self) -> InvokingEngine:
         """Runs calls."""
+        ...
+
+    @property
+    def keys(self) -> Keys:
+        """Access keys: the root key signs addresses of archives."""
         ...
 
     @property

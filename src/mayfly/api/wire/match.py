@@ -11,6 +11,7 @@ model is made once: method, then the path's first segment, then a handful of tem
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
@@ -28,8 +29,9 @@ class Route:
         literals: Segments; None stands for a label.
         labels: The labels' names, in order.
         greedy: The last segment takes the rest of the path.
-        query: What the query must hold; the value "" is "anything".
-        required: Query keys and header names without which another operation is meant.
+        query: What the request line's query holds; the value "" is "anything".
+        required_query: Keys without which another operation may be meant.
+        required_headers: Lower-case names without which another operation may be meant.
     """
 
     operation: Operation
@@ -41,11 +43,11 @@ class Route:
     required_headers: tuple[str, ...]
 
     @property
-    def weight(self) -> tuple[int, bool, int, bool]:
+    def weight(self) -> tuple[int, bool, int, int, bool]:
         """How particular it is; the most particular one that fits wins."""
-        needs = len(self.query) + len(self.required_query) + len(self.required_headers)
+        needs = len(self.required_query) + len(self.required_headers)
         fixed = sum(one is not None for one in self.literals)
-        return (fixed, not self.greedy, needs, not self.operation.deprecated)
+        return (fixed, not self.greedy, len(self.query), needs, not self.operation.deprecated)
 
     def labels_of(self, segments: list[str]) -> dict[str, str] | None:
         """The labels' values in a path, percent-decoded, or None where the path does not fit."""
@@ -64,11 +66,12 @@ class Route:
                 return None
         return dict(zip(self.labels, values, strict=True))
 
-    def suits(self, query: Pairs, headers: frozenset[str]) -> bool:
-        """Whether query and headers hold what this operation needs and its neighbours do not."""
-        held = dict(query)
-        if any(key not in held or (value and held[key] != value) for key, value in self.query):
-            return False
+    def is_meant(self, held: Mapping[str, str]) -> bool:
+        """Whether the query holds what the request line of this operation has."""
+        return all(key in held and value in ("", held[key]) for key, value in self.query)
+
+    def has_all(self, held: Mapping[str, str], headers: frozenset[str]) -> bool:
+        """Whether the members are there without which a neighbour may be meant."""
         return all(key in held for key in self.required_query) and all(
             name in headers for name in self.required_headers
         )
@@ -97,18 +100,30 @@ class RouteTable:
         if path.endswith("/") and (not self._keep_slash or path.count("/") == 1):
             path = path[:-1]
         segments = path.split("/") if path else []
-        fallback = None
+        held = dict(query)
+        chosen = None
+        for route, labels in self._fitting(method, segments):
+            if not route.is_meant(held):
+                continue
+            if chosen is not None and len(route.query) < len(chosen[0].query):
+                break
+            chosen = (route, labels)
+            if route.has_all(held, headers):
+                break
+        return (chosen[0].operation, chosen[1]) if chosen else None
+
+    def _fitting(self, method: str, segments: list[str]) -> Iterator[tuple[Route, dict[str, str]]]:
+        """The routes whose path fits, the most particular first; all of one template."""
+        template = None
         first = segments[0] if segments else None
         for start in ((method, first), (method, None)) if first else ((method, None),):
             for route in self._by_start.get(start, ()):
-                labels = route.labels_of(segments)
-                if labels is None:
+                if template is not None and route.literals != template:
                     continue
-                if route.suits(query, headers):
-                    return route.operation, labels
-                if not route.query:
-                    fallback = (route.operation, labels)
-        return fallback
+                labels = route.labels_of(segments)
+                if labels is not None:
+                    template = route.literals
+                    yield route, labels
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,68 @@
+"""Lambda's operations, by name: which there are, and who does each.
+
+Every other operation of the model is refused by name in `dispatch`, from the model itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from mayfly.api.lambda_.functions import FunctionOperations
+from mayfly.api.lambda_.invoke import invoke_operation
+from mayfly.api.lambda_.platform import LambdaPlatform
+from mayfly.api.lambda_.tags import ConcurrencyOperations, TagOperations
+from mayfly.api.lambda_.urls import UrlOperations
+from mayfly.api.message import Request
+from mayfly.api.wire.params import Params
+
+Perform = Callable[[Params], Awaitable[Mapping[str, object]]]
+
+
+class LambdaOperations:
+    """The service "lambda" over the platform's ports."""
+
+    def __init__(self, platform: LambdaPlatform) -> None:
+        self._platform = platform
+        functions, urls = FunctionOperations(platform), UrlOperations(platform)
+        tags, concurrency = TagOperations(platform), ConcurrencyOperations(platform)
+        self._performers: dict[str, Perform] = {
+            "CreateFunction": functions.create,
+            "GetFunction": functions.get,
+            "GetFunctionConfiguration": functions.get_configuration,
+            "ListFunctions": functions.list,
+            "UpdateFunctionCode": functions.update_code,
+            "UpdateFunctionConfiguration": functions.update_configuration,
+            "DeleteFunction": functions.delete,
+            "CreateFunctionUrlConfig": urls.create,
+            "GetFunctionUrlConfig": urls.get,
+            "UpdateFunctionUrlConfig": urls.update,
+            "ListFunctionUrlConfigs": urls.list,
+            "DeleteFunctionUrlConfig": urls.delete,
+            "TagResource": tags.tag,
+            "UntagResource": tags.untag,
+            "ListTags": tags.list,
+            "PutFunctionConcurrency": concurrency.put,
+            "GetFunctionConcurrency": concurrency.get,
+            "DeleteFunctionConcurrency": concurrency.delete,
+        }
+
+    def implements(self, operation_name: str) -> bool:
+        """Whether `handle` does this operation."""
+        return operation_name in self._performers or operation_name == "Invoke"
+
+    async def handle(
+        self, operation_name: str, params: Params, request: Request
+    ) -> Mapping[str, object]:
+        """Do an operation that is implemented.
+
+        Raises:
+            MayflyError: It was refused or failed; nothing was half done.
+        """
+        if operation_name == "Invoke":
+            return await invoke_operation(
+                self._platform,
+                params,
+                trace_id=request.headers.get("x-amzn-trace-id"),
+                request_id=request.request_id,
+            )
+        return await self._performers[operation_name](params)

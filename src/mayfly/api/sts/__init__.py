@@ -1,0 +1,1 @@
+"""AWS's Security Token Service: who is calling. The query protocol, by the same wire."""
