@@ -40,6 +40,8 @@ SKEW_S_MAX = 300
 EXPIRES_S_MAX = 604_800
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 _STREAMING_PREFIX = "STREAMING-"
+# What is remembered of a stranger's header is bounded in number and in length.
+_REMEMBERED_LENGTH_MAX = 1_024
 _EMPTY_SHA256 = sha256(b"").hexdigest()
 _S3_SERVICES = frozenset({"s3", "s3-object-lambda", "s3express"})
 
@@ -169,24 +171,49 @@ def _read_header(authorization: str, query_string: str, headers: Headers, now_s:
         raise IncompleteSignature(
             f"Authorization header must use the algorithm {ALGORITHM}, not '{algorithm[:40]}'."
         )
-    found: dict[str, str] = {}
-    for part in rest.split(","):
-        name, _, value = part.strip().partition("=")
-        found[name] = value
-    lacking = [one for one in ("Credential", "Signature", "SignedHeaders") if not found.get(one)]
-    if lacking:
-        raise IncompleteSignature(
-            " ".join(f"Authorization header requires '{one}' parameter." for one in lacking)
-        )
+    start, mark, signature = rest.rpartition(", Signature=")
+    if not mark or not signature or "," in signature:
+        start, signature = _signature_apart(rest)
+    read = _read_scope if len(start) <= _REMEMBERED_LENGTH_MAX else _read_scope.__wrapped__
+    scope, signed_headers = read(start)
     amz_date = headers.find("x-amz-date") or _amz_date_of(headers.get("date"))
     if not amz_date:
         raise IncompleteSignature(
             "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
         )
     _check_skew(amz_date, now_s)
-    scope = _scope(found["Credential"], found["SignedHeaders"])
     token = headers.get("x-amz-security-token")
-    return Stated(*scope, found["SignedHeaders"], found["Signature"], amz_date, query_string, token)
+    return Stated(*scope, signed_headers, signature, amz_date, query_string, token)
+
+
+def _signature_apart(parts: str) -> tuple[str, str]:
+    """A header whose parts are in an uncommon order: all but the signature, and the signature."""
+    others = []
+    signature = ""
+    for part in parts.split(","):
+        name, _, value = part.strip().partition("=")
+        if name == "Signature":
+            signature = value
+        else:
+            others.append(part)
+    if not signature:
+        raise IncompleteSignature("Authorization header requires 'Signature' parameter.")
+    return ",".join(others), signature
+
+
+@lru_cache(maxsize=256)
+def _read_scope(parts: str) -> tuple[tuple[str, str, str, str], str]:
+    """Scope and signed headers; a client states the same ones from call to call, all day."""
+    found: dict[str, str] = {}
+    for part in parts.split(","):
+        name, _, value = part.strip().partition("=")
+        found[name] = value
+    lacking = [one for one in ("Credential", "SignedHeaders") if not found.get(one)]
+    if lacking:
+        raise IncompleteSignature(
+            " ".join(f"Authorization header requires '{one}' parameter." for one in lacking)
+        )
+    return _scope(found["Credential"], found["SignedHeaders"]), found["SignedHeaders"]
 
 
 def _read_query(query_string: str, now_s: float) -> Stated:

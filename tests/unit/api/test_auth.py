@@ -181,6 +181,19 @@ def test_a_date_header_does_in_the_place_of_x_amz_date() -> None:
     check(sent)
 
 
+def test_the_parts_of_the_header_may_come_in_any_order() -> None:
+    sent = sign(INVOKE)
+    algorithm, _, rest = dict(sent.headers)["Authorization"].partition(" ")
+    credential, signed_headers, signature = rest.split(", ")
+    for parts in (
+        (signature, credential, signed_headers),
+        (credential, signature, signed_headers),
+        (signed_headers, credential, signature),
+    ):
+        for separator in (", ", ","):
+            check(changed(sent, "authorization", f"{algorithm} {separator.join(parts)}"))
+
+
 def test_an_unsigned_or_streamed_payload_is_taken_as_stated() -> None:
     for word in ("UNSIGNED-PAYLOAD", "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"):
         sent = sign(INVOKE, headers={"X-Amz-Content-SHA256": word}, body=b"one")
