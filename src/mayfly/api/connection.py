@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
         self._bounds = config.bounds
         self._ids = config.ids
         self._stage = _Stage.DONE
-        self._began = False
+        self._completed = False
         self._fed_bytes = 0
         self._head_bytes = 0
         self._pace_bytes = 0
@@ -87,7 +87,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse; when the request is not whole afterwards, watch how the rest comes."""
         self._fed_bytes = len(data)
-        self._began = False
+        self._completed = False
         super().data_received(data)
         if self._stage is not _Stage.DONE:
             self._watch(len(data))
@@ -95,7 +95,6 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A request line begins."""
         self._stage = _Stage.HEAD
-        self._began = True
         self._head_bytes = 0
         super().on_message_begin()
 
@@ -114,6 +113,7 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._stage = _Stage.DONE
+        self._completed = True
         if self._pace_timer is not None:
             self._stop_pacing()
         super().on_message_complete()
@@ -136,7 +136,8 @@ class Connection(HttpToolsProtocol):
         self.cycle.keep_alive = False
 
     def _watch(self, count: int) -> None:
-        if self._stage is _Stage.HEAD and not self._began:
+        # Where another request ended in these bytes, it is not known how many are this head's.
+        if self._stage is _Stage.HEAD and not self._completed:
             self._head_bytes += count
             if self._head_bytes > self._bounds.head_bytes_max:
                 self._refuse(431, "the request's head is too large")

@@ -76,23 +76,23 @@ class Exchange:
                 afterwards sees the answer; beyond it `closing` is set.
             Disconnected: The client broke off.
         """
-        message = await self._receive()
-        if message["type"] != "http.request":
-            raise Disconnected
-        body: bytes = message["body"]
-        if message["more_body"]:
-            body = await self._read_rest(body, bytes_max, discard_bytes_max)
-        if len(body) > bytes_max:
-            raise RequestTooLarge(_too_large(len(body), bytes_max))
-        return body
-
-    async def _read_rest(self, first: bytes, bytes_max: int, discard_bytes_max: int) -> bytes:
         announced = self.announced_bytes()
         if announced is not None and announced > bytes_max:
             self.refuse_body(discard_bytes_max)
             if not self.closing:
                 await self._discard(discard_bytes_max)
             raise RequestTooLarge(_too_large(announced, bytes_max))
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise Disconnected
+        body: bytes = message["body"]
+        if message["more_body"]:
+            return await self._read_rest(body, bytes_max, discard_bytes_max)
+        if len(body) > bytes_max:
+            raise RequestTooLarge(_too_large(len(body), bytes_max))
+        return body
+
+    async def _read_rest(self, first: bytes, bytes_max: int, discard_bytes_max: int) -> bytes:
         chunks, size = [first], len(first)
         while True:
             message = await self._next_chunk()

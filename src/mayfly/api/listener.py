@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import os
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from mayfly.api.platform import ServerBounds
 from mayfly.model.errors import Conflict, InvalidParameter, MayflyError
 from mayfly.ports import Ids
 
+_PORT_MAX = 65_535
 _TICK_S = 1.0
 
 
@@ -51,9 +51,12 @@ def bind(host: str, port: int) -> Listener:
         Conflict: Something listens there.
         InvalidParameter: The address is not one of this machine, or the port is not ours to take.
     """
+    if not 0 <= port <= _PORT_MAX:
+        # getaddrinfo(3) takes it modulo 65,536 without a word.
+        raise InvalidParameter(f"cannot listen on {host}:{port}: a port is 0 to {_PORT_MAX}")
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, OverflowError, UnicodeError) as error:
+    except (OSError, UnicodeError) as error:
         raise InvalidParameter(
             f'cannot listen on {host}:{port}: "{host}" is no address of this machine ({error})'
         ) from error
@@ -64,16 +67,15 @@ def bind(host: str, port: int) -> Listener:
         bound.bind(address)
         # Two sockets may bind one port with SO_REUSEADDR; only one may listen. Ask now.
         bound.listen(1)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         bound.close()
         raise _refused(host, port, error) from error
     bound.setblocking(False)
     return Listener(bound, host, int(bound.getsockname()[1]))
 
 
-def _refused(host: str, port: int, error: Exception) -> MayflyError:
-    number = error.errno if isinstance(error, OSError) else None
-    match number:
+def _refused(host: str, port: int, error: OSError) -> MayflyError:
+    match error.errno:
         case errno.EADDRINUSE:
             return Conflict(
                 f"cannot listen on {host}:{port}: another program has this port; is the platform "
@@ -91,8 +93,7 @@ def _refused(host: str, port: int, error: Exception) -> MayflyError:
                 "`ip address` lists them"
             )
         case _:
-            reason = os.strerror(number) if number else str(error)
-            return InvalidParameter(f"cannot listen on {host}:{port}: {reason}")
+            return InvalidParameter(f"cannot listen on {host}:{port}: {error}")
 
 
 class Server:
@@ -137,8 +138,8 @@ class Server:
         try:
             await self._uvicorn.serve(sockets=[self._listener.socket])
         finally:
-            self._listener.socket.close()
             self._uvicorn.cut()
+            self._listener.socket.close()
 
     def stop(self) -> None:
         """Take no new connection; let running requests finish, for a bounded time."""

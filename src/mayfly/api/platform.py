@@ -18,6 +18,7 @@ from typing import Protocol
 
 from mayfly.api.auth import Keys
 from mayfly.api.lambda_.platform import InvokingEngine
+from mayfly.engine.census import FunctionStatistics, Resident
 from mayfly.model import limits
 from mayfly.model.errors import MayflyError
 from mayfly.model.function import Code, Function, Settings, UrlAuth
@@ -27,104 +28,11 @@ from mayfly.ports import Backlog, Clock, CodeStore, Ids, LogStore, Registry, Run
 from mayfly.telemetry import Metrics
 
 
-class Resident(Protocol):
-    """A snapshot or an isolate that is alive, as the engine's census tells of it."""
-
-    @property
-    def kind(self) -> str:
-        """Either "snapshot" or "isolate"."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """Unique on this node."""
-        ...
-
-    @property
-    def function(self) -> str:
-        """Whose it is."""
-        ...
-
-    @property
-    def version(self) -> str:
-        """Which version."""
-        ...
-
-    @property
-    def stage(self) -> str:
-        """Where it stands in its life."""
-        ...
-
-    @property
-    def pid(self) -> int:
-        """Its process on the node, 0 where there is none."""
-        ...
-
-    @property
-    def born_ms(self) -> float:
-        """When it was asked for, Unix milliseconds."""
-        ...
-
-    @property
-    def private_kib(self) -> int:
-        """Memory that is its own."""
-        ...
-
-    @property
-    def proportional_kib(self) -> int:
-        """Its own memory and its share of what is shared."""
-        ...
-
-
-class FunctionStatistics(Protocol):
-    """What the engine has counted of one function since it started."""
-
-    @property
-    def calls(self) -> int:
-        """Calls that were answered."""
-        ...
-
-    @property
-    def errors(self) -> int:
-        """Answers that were a function's failure."""
-        ...
-
-    @property
-    def throttles(self) -> int:
-        """Calls that were refused."""
-        ...
-
-    @property
-    def cold_starts(self) -> int:
-        """Calls that waited for a snapshot."""
-        ...
-
-    @property
-    def busy(self) -> int:
-        """Isolates at work now."""
-        ...
-
-    @property
-    def parked(self) -> int:
-        """Isolates ready now."""
-        ...
-
-    @property
-    def p50_ms(self) -> float | None:
-        """Median duration of the newest calls, None before the first."""
-        ...
-
-    @property
-    def p99_ms(self) -> float | None:
-        """99th percentile of the newest calls, None before the first."""
-        ...
-
-
 class PlatformEngine(InvokingEngine, Protocol):
     """All that the server asks of the engine."""
 
     async def prepare(self, function: Function) -> None:
-        """Make the snapshot ahead of the first call."""
+        """Make the snapshot ahead of the first call; a failed import is not raised."""
         ...
 
     async def run_script(
@@ -146,11 +54,15 @@ class PlatformEngine(InvokingEngine, Protocol):
         ...
 
     def lives(self, count: int) -> Sequence[Life]:
-        """The newest `count` lives, newest last."""
+        """The newest finished calls, newest first."""
         ...
 
     def statistics(self) -> Mapping[str, FunctionStatistics]:
         """By function name."""
+        ...
+
+    async def measure(self) -> None:
+        """Bring the gauges of `Metrics` up to date."""
         ...
 
 

@@ -123,7 +123,7 @@ class Api:
             await self._aws(exchange)
         else:
             self._hosts.require(host)
-            await exchange.reply(self._open(exchange))
+            await exchange.reply(await self._open(exchange))
 
     async def _invoke(self, exchange: Exchange) -> None:
         """POST /2015-03-31/functions/{name}/invocations, short-cut to the engine."""
@@ -185,7 +185,7 @@ class Api:
         digest = exchange.raw_path[len(_CODE_PREFIX) :].decode("latin-1")
         await send_archive(self._platform, exchange, digest, self._threads)
 
-    def _open(self, exchange: Exchange) -> Response:
+    async def _open(self, exchange: Exchange) -> Response:
         """The routes that need no signature."""
         path = exchange.raw_path
         if path not in {b"/", b"/metrics", b"/_mayfly/health"}:
@@ -196,6 +196,7 @@ class Api:
         if exchange.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(f"{path.decode('latin-1')} takes GET, not {exchange.method}")
         if path == b"/metrics":
+            await self._platform.engine.measure()
             kind = (b"content-type", METRICS_CONTENT_TYPE.encode())
             return Response(200, [kind], self._platform.metrics.render())
         if path == b"/":

@@ -13,7 +13,14 @@ from dataclasses import replace
 
 from mayfly.api.control.forms import inspect_form
 from mayfly.api.platform import BuiltFunction, Platform
-from mayfly.model.errors import Conflict, NotFound, PreconditionFailed
+from mayfly.model.errors import (
+    Conflict,
+    NotFound,
+    PlatformError,
+    PreconditionFailed,
+    SnapshotFailed,
+    TooManyRequests,
+)
 from mayfly.model.function import Function, FunctionUrl, Settings, UrlAuth
 
 _TRIES_MAX = 5
@@ -47,10 +54,24 @@ async def deploy(
     function, changed = await _put_function(platform, built)
     if await _put_url(platform, function, built.url_auth):
         changed.append("url")
-    started_s = platform.clock.monotonic_s()
-    await platform.engine.prepare(function)
-    on_step({"step": "snapshot", "ms": (platform.clock.monotonic_s() - started_s) * 1000})
+    on_step(await _prepare(platform, function))
     return {"function": inspect_form(platform, function), "changed": changed}
+
+
+async def _prepare(platform: Platform, function: Function) -> Mapping[str, object]:
+    """Make the snapshot; a node without room leaves that to the first call."""
+    started_s = platform.clock.monotonic_s()
+    step: dict[str, object] = {"step": "snapshot"}
+    try:
+        await platform.engine.prepare(function)
+    except TooManyRequests as error:
+        step["skipped"] = error.message
+    except PlatformError as error:
+        raise SnapshotFailed(
+            f'"{function.name}" is in service, but its snapshot could not be made: {error.message}'
+        ) from error
+    step["ms"] = (platform.clock.monotonic_s() - started_s) * 1000
+    return step
 
 
 async def _put_function(platform: Platform, built: BuiltFunction) -> tuple[Function, list[str]]:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 
-from mayfly.api.platform import FunctionStatistics, Platform, Resident
+from mayfly.api.platform import Platform
+from mayfly.engine.census import FunctionStatistics, Resident
 from mayfly.model.function import Function, FunctionUrl
 
-_NOTHING_COUNTED: Mapping[str, object] = {
-    "calls": 0,
-    "errors": 0,
-    "throttles": 0,
-    "cold_starts": 0,
-    "busy": 0,
-    "parked": 0,
-    "p50_ms": None,
-    "p99_ms": None,
-}
+_NOTHING_COUNTED = FunctionStatistics(
+    calls=0, errors=0, throttles=0, cold_starts=0, busy=0, parked=0, p50_ms=0.0, p99_ms=0.0
+)
 
 
 def function_url(endpoint: str, url: FunctionUrl) -> str:
@@ -28,7 +22,7 @@ def function_url(endpoint: str, url: FunctionUrl) -> str:
 def inspect_form(platform: Platform, function: Function) -> dict[str, object]:
     """All that there is to say of a function."""
     settings, url = function.settings, platform.registry.url_nowait(function.name)
-    counted = platform.engine.statistics().get(function.name)
+    counted = platform.engine.statistics().get(function.name, _NOTHING_COUNTED)
     return {
         "name": function.name,
         "arn": function.arn,
@@ -54,45 +48,32 @@ def inspect_form(platform: Platform, function: Function) -> dict[str, object]:
         "url_auth": url.auth.value if url else None,
         "modified_ms": function.modified_ms,
         "revision_id": function.revision_id,
-        "statistics": statistics_form(counted) if counted else _NOTHING_COUNTED,
+        "statistics": statistics_form(counted),
     }
 
 
 def statistics_form(counted: FunctionStatistics) -> dict[str, object]:
     """One function's numbers."""
-    return {name: getattr(counted, name) for name in _NOTHING_COUNTED}
+    return asdict(counted)
 
 
 def resident_form(resident: Resident) -> dict[str, object]:
     """One snapshot or isolate."""
-    return {
-        "kind": resident.kind,
-        "id": resident.id,
-        "function": resident.function,
-        "version": resident.version,
-        "stage": resident.stage,
-        "pid": resident.pid,
-        "born_ms": resident.born_ms,
-        "private_kib": resident.private_kib,
-        "proportional_kib": resident.proportional_kib,
-    }
+    return asdict(resident)
 
 
-def node_form(platform: Platform) -> dict[str, object]:
-    """The node's numbers; memory and time of the daemon and its snapshots and isolates."""
-    residents = platform.engine.census()
+async def node_form(platform: Platform) -> dict[str, object]:
+    """The node's numbers; `resident_kib` is the daemon's and what the metrics know of the rest."""
+    await platform.engine.measure()
+    metrics = platform.metrics
     return {
-        "isolates_parked": _count(residents, "isolate", "parked"),
-        "isolates_busy": _count(residents, "isolate", "busy"),
-        "snapshots": sum(one.kind == "snapshot" for one in residents),
-        "resident_kib": _own_kib() + sum(one.proportional_kib for one in residents),
+        "isolates_parked": metrics.isolates.get("parked", 0),
+        "isolates_busy": metrics.isolates.get("busy", 0),
+        "snapshots": metrics.snapshots,
+        "resident_kib": _own_kib() + sum(metrics.memory_bytes.values()) // 1024,
         "cpu_seconds": _cpu_seconds(),
         "uptime_s": platform.clock.monotonic_s() - platform.started_s,
     }
-
-
-def _count(residents: Iterable[Resident], kind: str, stage: str) -> int:
-    return sum(one.kind == kind and one.stage == stage for one in residents)
 
 
 def _own_kib() -> int:

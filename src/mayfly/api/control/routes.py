@@ -116,7 +116,7 @@ async def _ps(call: Call) -> None:
 async def _stats(call: Call) -> None:
     counted = call.platform.engine.statistics()
     functions = {name: statistics_form(one) for name, one in counted.items()}
-    await call.reply({"functions": functions, "node": node_form(call.platform)})
+    await call.reply({"functions": functions, "node": await node_form(call.platform)})
 
 
 async def _lives(call: Call) -> None:
