@@ -29,6 +29,7 @@ from mayfly.testing.ids import SeededIds
 ACCOUNT = "000000000000"
 # Botocore ships without types; what comes from it is looked at as it is.
 Parsed = dict[str, Any]
+BotoModel = Any
 
 
 class Refused(Exception):
@@ -42,7 +43,7 @@ class Refused(Exception):
 
 
 @lru_cache(maxsize=8)
-def reference(service: str) -> Any:  # noqa: ANN401  botocore has no types
+def reference(service: str) -> BotoModel:
     """Botocore's own view of a service."""
     return botocore.model.ServiceModel(Loader().load_service_model(service, "service-2"), service)
 
@@ -81,7 +82,7 @@ class Caller:
         )
         return await answer(request, self.services)
 
-    def _request(self, service: str, model: Any, members: Mapping[str, object]) -> Request:  # noqa: ANN401
+    def _request(self, service: str, model: BotoModel, members: Mapping[str, object]) -> Request:
         protocol = model.service_model.metadata["protocol"]
         serializer = botocore.serialize.create_serializer(protocol, include_validation=False)
         sent = serializer.serialize_to_request(dict(members), model)
@@ -99,7 +100,7 @@ class Caller:
             request_id=self.ids.uuid(),
         )
 
-    def _parse(self, response: Response, service: str, model: Any) -> Parsed:  # noqa: ANN401
+    def _parse(self, response: Response, service: str, model: BotoModel) -> Parsed:
         headers = HTTPHeaders()
         for key, value in response.headers:
             headers[key.decode()] = value.decode("latin-1")

@@ -1,10 +1,8 @@
 """Errors that only AWS's API has: what authentication, parsing and validation refuse.
 
-Each is a `CallerError` whose `code` is AWS's name, as the JSON protocols spell it; `wire` turns it
-into the older protocols' names where they differ. Messages are AWS's own where AWS has one, so
-they keep AWS's capital letters.
+Codes are spelled as in the JSON protocols; `wire` knows the older ones' names. Messages are AWS's
+where it has one, so they keep its capital letters.
 
-    CallerError
     |-- MissingAuthenticationToken     403  no signature at all
     |-- IncompleteSignature            400  a signature that cannot be read
     |-- UnrecognizedClient             403  a key that is not ours

@@ -1,4 +1,8 @@
-"""What Lambda's API tells of a function and of its URL: the model's shapes, filled in."""
+"""What Lambda's API tells of a function and of its URL: the model's shapes, filled in.
+
+Nothing is pending here: a function is Active and its last update Successful as soon as the write
+is durable, for the next call makes whatever it needs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Functions: made, read, listed, changed, removed."""
+"""Functions: made, read, listed, changed, removed.
+
+Code is kept before the function that names it is written, so a function never lacks its code; an
+archive that no function came to name is collected by the code store in its own time.
+"""
 
 from __future__ import annotations
 

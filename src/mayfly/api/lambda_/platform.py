@@ -1,4 +1,8 @@
-"""What Lambda's operations need of the platform, as narrow as they can take it."""
+"""What Lambda's operations need of the platform, as narrow as they can take it.
+
+The server's `Platform` fits `LambdaPlatform`, and so does a test's double with an engine that
+answers at once. Nothing here does anything.
+"""
 
 from __future__ import annotations
 

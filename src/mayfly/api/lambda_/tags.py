@@ -1,4 +1,8 @@
-"""Tags and reserved concurrency: settings that change nothing in what runs."""
+"""Tags and reserved concurrency: settings that change nothing in what runs.
+
+They make a new revision, as every change does, and leave the snapshot alone
+(`Function.snapshot_key`).
+"""
 
 from __future__ import annotations
 

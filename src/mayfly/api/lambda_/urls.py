@@ -1,4 +1,8 @@
-"""Function URLs: made, read, changed, listed, removed. One for each function."""
+"""Function URLs: made, read, changed, listed, removed. One for each function.
+
+Only their settings are here; what a request to a URL becomes is the function-URL source's to say.
+A URL's id is made once and kept through every change, for people have written the address down.
+"""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""AWS's Security Token Service: who is calling. The query protocol, by the same wire."""
+"""AWS's Security Token Service: who is calling.
+
+It speaks the query protocol, by the same wire as everything else.
+"""

@@ -1,4 +1,7 @@
-"""STS's operations, by name. So far: who am I?"""
+"""STS's operations, by name. So far: who am I?
+
+Many tools ask it first, to see whether their keys are good.
+"""
 
 from __future__ import annotations
 

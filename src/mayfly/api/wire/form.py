@@ -1,4 +1,8 @@
-"""Query strings and form bodies as pairs, in order."""
+"""Query strings and form bodies as pairs, in order.
+
+A name may come several times, and its order is the sender's. The number of fields is bounded, for
+each costs far more than its bytes.
+"""
 
 from __future__ import annotations
 

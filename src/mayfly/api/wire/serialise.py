@@ -1,4 +1,8 @@
-"""From what an operation gives back, or from an error, to the answer in the service's protocol."""
+"""From what an operation gives back, or from an error, to the answer in the service's protocol.
+
+Where members go and what an error's members are called is the model's to say. Errors that every
+service has (a wrong signature, a throttle) have other names in the older protocols: a table.
+"""
 
 from __future__ import annotations
 
