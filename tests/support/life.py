@@ -55,9 +55,9 @@ class Life:
 
     def refused(self, *, listen: str = "127.0.0.1:0") -> str:
         """Start a daemon that must refuse to run; what it says."""
-        self.data.mkdir(exist_ok=True)
         if os.geteuid() == 0 and self.ordinary_user:
-            os.chown(self.data, unprivileged.UID, unprivileged.UID)
+            for one in (self.folder, *self.folder.glob("data")):
+                os.chown(one, unprivileged.UID, unprivileged.UID)
         python = str(unprivileged.interpreter())
         command = [python, "-m", "mayfly.daemon", "--data", str(self.data), "--listen", listen]
         ended = subprocess.run(

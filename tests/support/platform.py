@@ -154,15 +154,14 @@ def start_daemon(
         settings: MAYFLY_* variables.
     """
     data = folder / "data"
-    data.mkdir(mode=0o700, exist_ok=True)
-    command = [sys.executable, "-m", "mayfly.daemon"]
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), **(settings or {})}
+    command = [str(unprivileged.interpreter() if ordinary_user else sys.executable)]
+    command += ["-m", "mayfly.daemon"]
+    runtimes = Path(command[0]).resolve().parent
+    environment = {"PATH": f"/usr/bin:/bin:{runtimes}", "HOME": str(folder), **(settings or {})}
     environment |= {name: os.environ[name] for name in ("MAYFLY_SUITE", "TMPDIR")}
     if ordinary_user:
-        command[0] = str(unprivileged.interpreter())
         environment["PYTHONPATH"] = unprivileged.search_path(folder.parent)
         if os.geteuid() == 0:
-            os.chown(data, unprivileged.UID, unprivileged.UID)
             os.chown(folder, unprivileged.UID, unprivileged.UID)
         command = unprivileged.as_user(command)
     command += ["--data", str(data), "--listen", "127.0.0.1:0"]
