@@ -26,6 +26,7 @@ hypothesis.settings.load_profile(
     "thorough" if os.environ.get("MAYFLY_TEST_PROFILE") == "thorough" else "default-mayfly"
 )
 
+_FOLDER = "mf-suite-"
 _BEFORE = pytest.StashKey[leaks.Census]()
 _LEFT = pytest.StashKey[list[str]]()
 
@@ -38,12 +39,21 @@ def pytest_configure(config: pytest.Config) -> None:
     """Before anything else: the suite's folder, which marks all that the suite starts."""
     if not _is_controller(config):
         return
+    _forget_earlier_suites()
     config.stash[_BEFORE] = leaks.take_census()
-    folder = Path(tempfile.mkdtemp(prefix="mf-suite-", dir="/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{_FOLDER}{os.getpid()}-", dir="/tmp"))
     # Ordinary users among the tests pass through it to their own folders.
     folder.chmod(0o711)
     os.environ["MAYFLY_SUITE"] = os.environ["TMPDIR"] = str(folder)
     tempfile.tempdir = str(folder)
+
+
+def _forget_earlier_suites() -> None:
+    """A suite that failed leaves its folder to be looked at, until the next one starts."""
+    for folder in Path("/tmp").glob(f"{_FOLDER}*"):
+        pid = folder.name.removeprefix(_FOLDER).partition("-")[0]
+        if not Path("/proc", pid).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
@@ -56,7 +66,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
         config.stash[_LEFT] = found
         if found and session.exitstatus in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
-        if session.exitstatus == pytest.ExitCode.OK:
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             shutil.rmtree(os.environ["MAYFLY_SUITE"], ignore_errors=True)
     return result
 
