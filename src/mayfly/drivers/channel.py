@@ -87,7 +87,8 @@ class FrameReader:
         """Take what has arrived.
 
         Returns:
-            (kind, body) of one whole frame; (0, b"") when the other side has closed; None when more must come first.
+            (kind, body) of one whole frame; (0, b"") when the other side has closed; None when more
+            must come first.
 
         Raises:
             BadFrame: It can never become a frame.
@@ -145,7 +146,9 @@ def receive_with_pid(sock: socket.socket) -> tuple[bytes, int]:
     Raises:
         BlockingIOError: Nothing has arrived.
     """
-    data, ancillary, _flags, _address = sock.recvmsg(READ_BYTES,
-    socket.CMSG_SPACE(_CREDENTIALS.size)) for level, kind, value in ancillary: if level ==
-    socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS: return data,
-    int(_CREDENTIALS.unpack(value[: _CREDENTIALS.size])[0]) return data, 0
+    room = socket.CMSG_SPACE(_CREDENTIALS.size)
+    data, ancillary, _flags, _address = sock.recvmsg(READ_BYTES, room)
+    for level, kind, value in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_CREDENTIALS:
+            return data, int(_CREDENTIALS.unpack(value[: _CREDENTIALS.size])[0])
+    return data, 0

@@ -1,5 +1,4 @@
-"""The file tree that a runtime's isolates see as `/`: an interpreter and exactly what it needs,
-copied once.
+"""The file tree that isolates see as `/`: an interpreter and exactly what it needs, copied once.
 
     <data>/runtimes/<name>-<digest>/
       bin, lib, lib64, usr/...     the interpreter, its standard library, the shared libraries
@@ -131,9 +130,7 @@ def _fill(tree: Path, facts: dict[str, str], executable: Path) -> None:
 
 
 def _copy(path: Path, tree: Path) -> None:
-    """Copy a file to where its (real) folder lies in the tree, under the name that was asked
-    for.
-    """
+    """Copy a file to where its real folder lies in the tree, under the name that was asked."""
     target = tree / path.parent.resolve().relative_to("/") / path.name
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -166,9 +163,7 @@ def _loader() -> str:
 
 
 def _closure(files: Iterable[Path]) -> Iterator[Path]:
-    """Every shared library that the loader would bring in for `files`, and the loader
-    (ld.so(8)).
-    """
+    """Every shared library that the loader brings in for `files`, and the loader (ld.so(8))."""
     loader = _loader()
     yield Path(loader)
     for file in files:

@@ -1,5 +1,4 @@
-"""The platform's half of a Python function: imports the handler, then answers calls over one
-socket.
+"""The platform's half of a Python function: imports the handler, then answers its calls.
 
 It runs inside the seal, beside the tenant's code and with no more rights than it, so nothing here
 is trusted by the
@@ -17,8 +16,7 @@ A frame, little-endian (`drivers.channel` holds the other end):
     READY     isolate -> daemon     nothing: rehearsed and parked
     INVOKE    daemon -> isolate     u32 length of meta, meta (JSON), event (JSON)
     ANSWER    isolate -> daemon     u32 peak memory in KiB, answer (JSON)
-    FAILURE   isolate -> daemon     u32 peak memory in KiB, u16 length of type, type, error
-    document (JSON)
+    FAILURE   isolate -> daemon     u32 peak memory in KiB, u16 length, type, error document (JSON)
 """
 
 from __future__ import annotations
@@ -35,6 +33,13 @@ import struct
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, cast
+
+_Meta = dict[str, Any]
+_Document = dict[str, Any]
+_Handler = Callable[[Any, Any], Any]
 
 MAGIC = 0x464D
 CONFIG, IMPORTED, GO, READY, INVOKE, ANSWER, FAILURE = range(1, 8)
@@ -46,11 +51,9 @@ _CHUNK_BYTES = 65_536
 
 
 class Context:
-    """Lambda's context object (Developer Guide, "Using the Lambda context object to retrieve
-    Python function information").
-    """
+    """Lambda's context object (Developer Guide, "Lambda context object in Python")."""
 
-    def __init__(self, meta, environment):
+    def __init__(self, meta: _Meta, environment: Mapping[str, str]) -> None:
         self.aws_request_id = meta["id"]
         self.invoked_function_arn = meta["arn"]
         self.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
@@ -64,11 +67,11 @@ class Context:
         self.client_context = _Client(json.loads(client)) if client else None
         self._deadline_ms = meta["deadline_ms"]
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the deadline, never below 0."""
         return max(0, int(self._deadline_ms - time.time() * 1000))
 
-    def log(self, text):
+    def log(self, text: object) -> None:
         """Write a line to the function's log."""
         sys.stdout.write(str(text))
 
@@ -76,7 +79,7 @@ class Context:
 class _Client:
     """The client context that mobile SDKs send: custom, env, client."""
 
-    def __init__(self, document):
+    def __init__(self, document: dict[str, Any]) -> None:
         self.custom = document.get("custom") or {}
         self.env = document.get("env") or {}
         self.client = document.get("client")
@@ -85,11 +88,11 @@ class _Client:
 class Function:
     """The tenant's code, once it is imported."""
 
-    def __init__(self):
-        self.handler = None
-        self.script = None
+    def __init__(self) -> None:
+        self.handler: _Handler | None = None
+        self.script: str | None = None
 
-    def load(self, config):
+    def load(self, config: dict[str, Any]) -> _Document | None:
         """Take the environment and import the handler.
 
         Returns:
@@ -112,12 +115,12 @@ class Function:
 
 
 class _ImportFailed(Exception):
-    def __init__(self, kind, message, trace=()):
+    def __init__(self, kind: str, message: str, trace: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.document = {"errorMessage": message, "errorType": kind, "stackTrace": list(trace)}
 
 
-def _import_handler(name):
+def _import_handler(name: str) -> _Handler:
     module_name, dot, attribute = name.rpartition(".")
     if not dot:
         raise _ImportFailed(
@@ -144,16 +147,16 @@ def _import_handler(name):
         raise _ImportFailed(
             "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
         )
-    return handler
+    return cast("_Handler", handler)
 
 
-def _stack(error):
+def _stack(error: BaseException) -> list[str]:
     frames = traceback.extract_tb(error.__traceback__)
     kept = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
     return traceback.format_list(kept)
 
 
-def read_frame(channel):
+def read_frame(channel: socket.socket) -> tuple[int, memoryview | bytes]:
     """Read one frame.
 
     Returns:
@@ -171,7 +174,7 @@ def read_frame(channel):
     return kind, memoryview(data)[HEADER.size : HEADER.size + length]
 
 
-def _read_exactly(channel, count):
+def _read_exactly(channel: socket.socket, count: int) -> bytes:
     buffer = bytearray(count)
     view = memoryview(buffer)
     while view:
@@ -182,13 +185,13 @@ def _read_exactly(channel, count):
     return bytes(buffer)
 
 
-def write_frame(channel, kind, *parts):
+def write_frame(channel: socket.socket, kind: int, *parts: bytes) -> None:
     """Write one frame; the parts are joined."""
     body = b"".join(parts)
     channel.sendall(HEADER.pack(MAGIC, kind, 0, len(body)) + body)
 
 
-def serve_one(channel, handler):
+def serve_one(channel: socket.socket, handler: _Handler) -> bool:
     """Read one INVOKE, run `handler(event, context)`, write the answer.
 
     Returns:
@@ -203,18 +206,18 @@ def serve_one(channel, handler):
         answer = _call(handler, meta, bytes(body[4 + meta_length :]))
     except _CallFailed as failure:
         document = json.dumps(failure.document).encode()
-        kind_name = failure.document["errorType"].encode()[:255]
-        _flush()
+        kind_name = str(failure.document["errorType"]).encode()[:255]
+        flush()
         head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
         write_frame(channel, FAILURE, head, kind_name, document)
         return False
-    _flush()
+    flush()
     write_frame(channel, ANSWER, _U32.pack(_peak_kib()), answer)
     return True
 
 
 class _CallFailed(Exception):
-    def __init__(self, request_id, kind, message, trace=()):
+    def __init__(self, request_id: str, kind: str, message: str, trace: Iterable[str] = ()) -> None:
         super().__init__(message)
         self.document = {
             "errorMessage": message,
@@ -224,7 +227,7 @@ class _CallFailed(Exception):
         }
 
 
-def _call(handler, meta, payload):
+def _call(handler: _Handler, meta: _Meta, payload: bytes) -> bytes:
     request_id = meta["id"]
     trace = meta.get("trace")
     if trace:
@@ -248,7 +251,7 @@ def _call(handler, meta, payload):
     return _encode(request_id, answer)
 
 
-def _encode(request_id, answer):
+def _encode(request_id: str, answer: object) -> bytes:
     try:
         encoded = json.dumps(answer, ensure_ascii=False).encode()
     except Exception as error:
@@ -265,7 +268,7 @@ def _encode(request_id, answer):
     return encoded
 
 
-def _log_exception(error):
+def _log_exception(error: BaseException) -> None:
     lines = [f"[ERROR] {type(error).__name__}: {error}\n"]
     frames = _stack(error)
     if frames:
@@ -273,11 +276,12 @@ def _log_exception(error):
         lines.extend(frames)
     try:
         sys.stdout.write("".join(lines))
-    except Exception:  # A closed or broken stdout is the handler's doing; the answer still goes
-    out. return
+    except Exception:  # A closed or broken stdout is the handler's doing: still answer.
+        return
 
 
-def _flush():
+def flush() -> None:
+    """Push what was printed into the log pipe."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -285,14 +289,14 @@ def _flush():
             continue
 
 
-def _peak_kib():
+def _peak_kib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
-def open_log_streams():
+def open_log_streams() -> None:
     """Make sys.stdout and sys.stderr write lines to descriptors 1 and 2, whatever these are."""
     for name, fd in (("stdout", 1), ("stderr", 2)):
-        raw = io.open(fd, "wb", buffering=0, closefd=False)
+        raw = open(fd, "wb", buffering=0, closefd=False)
         stream = io.TextIOWrapper(
             io.BufferedWriter(raw, 8192), "utf-8", "backslashreplace", line_buffering=True
         )
@@ -300,7 +304,7 @@ def open_log_streams():
         setattr(sys, f"__{name}__", stream)
 
 
-def reseed():
+def reseed() -> None:
     """Give this copy randomness of its own: what was seeded before the fork is the same in all."""
     random.seed()
     modules = sys.modules
@@ -309,18 +313,15 @@ def reseed():
     numpy_random = modules.get("numpy.random")
     if numpy_random is not None:
         numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
-    tempfile = modules.get("tempfile")
-    if tempfile is not None:
-        tempfile._name_sequence = None
+    if "tempfile" in modules:
+        setattr(modules["tempfile"], "_name_sequence", None)  # noqa: B010 - no public name
 
 
 _REHEARSAL_META = {"id": "rehearsal", "arn": "", "deadline_ms": 0}
 
 
-def rehearse(count):
-    """Send `count` empty calls to oneself through the real path, so that a real one finds warm
-    pages.
-    """
+def rehearse(count: int) -> None:
+    """Send `count` empty calls to oneself, so that a real one finds warm pages."""
     mine, theirs = socket.socketpair()
     with mine, theirs:
         meta = json.dumps(_REHEARSAL_META).encode()
@@ -330,17 +331,15 @@ def rehearse(count):
             read_frame(theirs)
 
 
-def _rehearsal_handler(event, context):
+def _rehearsal_handler(event: object, context: Context) -> object:
     context.get_remaining_time_in_millis()
     return event
 
 
-def run_script(channel, path):
-    """Read one INVOKE whose event is {"args": [...], "stdin": base64}; run the file as
-    `__main__`.
-    """
-    import base64
-    import runpy
+def run_script(channel: socket.socket, path: str) -> None:
+    """Read one INVOKE, its event {"args": [...], "stdin": base64}; run the file as `__main__`."""
+    import base64  # noqa: PLC0415 - no function needs them, and every isolate would hold them
+    import runpy  # noqa: PLC0415
 
     kind, body = read_frame(channel)
     if kind != INVOKE:
@@ -353,16 +352,17 @@ def run_script(channel, path):
     try:
         runpy.run_path(path, run_name="__main__")
     except SystemExit as error:
-        code = _exit_code(error)
+        code = exit_code(error)
     except BaseException as error:
         error.__traceback__ = _without_us(error.__traceback__)
         traceback.print_exception(error)
         code = 1
-    _flush()
+    flush()
     write_frame(channel, ANSWER, _U32.pack(_peak_kib()), json.dumps({"exit_code": code}).encode())
 
 
-def _exit_code(error):
+def exit_code(error: SystemExit) -> int:
+    """What a shell would see (sys.exit)."""
     if error.code is None:
         return 0
     if isinstance(error.code, int):
@@ -371,7 +371,7 @@ def _exit_code(error):
     return 1
 
 
-def _without_us(trace):
+def _without_us(trace: TracebackType | None) -> TracebackType | None:
     while trace is not None and (
         trace.tb_frame.f_code.co_filename == __file__
         or "runpy" in trace.tb_frame.f_code.co_filename
@@ -380,7 +380,7 @@ def _without_us(trace):
     return trace
 
 
-def _set_stdin(data):
+def _set_stdin(data: bytes) -> None:
     if not data:
         return
     fd = os.open("/tmp/.stdin", os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
@@ -389,10 +389,10 @@ def _set_stdin(data):
     os.lseek(fd, 0, os.SEEK_SET)
     os.dup2(fd, 0)
     os.close(fd)
-    sys.stdin = io.TextIOWrapper(io.open(0, "rb", closefd=False), "utf-8")
+    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), "utf-8")
 
 
-def settle():
+def settle() -> None:
     """Before the first fork: collect once, then keep what is there out of later collections."""
     gc.collect()
     gc.freeze()

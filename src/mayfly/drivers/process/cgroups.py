@@ -36,7 +36,7 @@ def find(tag: str, root: str = _ROOT) -> CgroupPlan:
     v1 = {}
     for controller in _V1_ALL:
         base = f"{root}/{controller}{own.get(controller, '')}".rstrip("/")
-        if controller in own and os.path.isdir(base) and os.access(base, os.W_OK):  # noqa: PTH112
+        if controller in own and os.path.isdir(base) and os.access(base, os.W_OK):
             v1[controller] = f"{base}/mayfly-{tag}"
     if "memory" in v1:
         plan = CgroupPlan(1, v1)
@@ -45,7 +45,7 @@ def find(tag: str, root: str = _ROOT) -> CgroupPlan:
         plan = CgroupPlan(2, {"": f"{base_v2}/mayfly-{tag}"}) if base_v2 else CgroupPlan()
     for folder in plan.folders.values():
         remove(folder)
-        os.makedirs(folder, exist_ok=True)  # noqa: PTH103 - pathlib is not loaded here
+        os.makedirs(folder, exist_ok=True)
     if plan.version == 2:
         _enable(plan.folders[""])
     return plan
@@ -53,7 +53,7 @@ def find(tag: str, root: str = _ROOT) -> CgroupPlan:
 
 def _own_cgroups() -> dict[str, str]:
     own: dict[str, str] = {}
-    with open("/proc/self/cgroup") as lines:  # noqa: PTH123
+    with open("/proc/self/cgroup") as lines:
         for line in lines:
             _number, controllers, path = line.rstrip("\n").split(":", 2)
             for controller in controllers.split(","):
@@ -95,11 +95,12 @@ def make_snapshot_folder(plan: Plan) -> list[int]:
     """
     fds = []
     for controller, folder in plan.cgroup.folders.items():
-        os.makedirs(f"{folder}/self", exist_ok=True)  # noqa: PTH103
+        os.makedirs(f"{folder}/self", exist_ok=True)
         if plan.cgroup.version == 2:
             _enable(folder)
-            write(f"{folder}/cpu.weight", str(max(1, plan.cpu_shares * 100 // 1024)),
-            missing_ok=True) _limit(f"{folder}/self", "", plan, plan.overhead_bytes)
+            weight = max(1, plan.cpu_shares * 100 // 1024)
+            write(f"{folder}/cpu.weight", str(weight), missing_ok=True)
+            _limit(f"{folder}/self", "", plan, plan.overhead_bytes)
         elif controller == "cpu":
             write(f"{folder}/cpu.shares", str(plan.cpu_shares))
         else:
@@ -190,7 +191,7 @@ def write(path: str, text: str, *, missing_ok: bool = False, dir_fd: int | None 
 
 def _read(path: str) -> str:
     try:
-        with open(path) as file:  # noqa: PTH123
+        with open(path) as file:
             return file.read()
     except OSError:
         return ""
@@ -202,7 +203,7 @@ def remove(folder: str) -> bool:
     for child in _children(folder):
         gone = remove(child) and gone
     try:
-        os.rmdir(folder)  # noqa: PTH106
+        os.rmdir(folder)
     except FileNotFoundError:
         return gone
     except OSError:

@@ -1,5 +1,4 @@
-"""The daemon's end of the driver `process`: asks launchers for snapshots, hands isolates to the
-pool.
+"""The daemon's end of the driver `process`: asks launchers for snapshots.
 
     ProcessDriver    one launcher a runtime, started when it is first needed; runtimes' file trees
     ProcessSnapshot  (`household`) one keeper's control socket
@@ -22,13 +21,23 @@ from pathlib import Path
 import msgspec
 
 from mayfly.drivers import rootfs
-from mayfly.drivers.channel import CONFIG, IMPORTED, BadFrame, FrameReader, Hub, frame,
-receive_with_pid from mayfly.drivers.process import cgroups, seccomp, syscalls from
-mayfly.drivers.process.household import ProcessSnapshot from mayfly.drivers.process.plan import
-HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan from mayfly.model import limits from
-mayfly.model.errors import SnapshotFailed from mayfly.model.function import Reuse from
-mayfly.model.invocation import Answer, ErrorKind from mayfly.ports import Clock, Nursery,
-RuntimeInfo, SnapshotFacts, SnapshotSpec
+from mayfly.drivers.channel import (
+    CONFIG,
+    IMPORTED,
+    BadFrame,
+    FrameReader,
+    Hub,
+    frame,
+    receive_with_pid,
+)
+from mayfly.drivers.process import cgroups, seccomp, syscalls
+from mayfly.drivers.process.household import ProcessSnapshot
+from mayfly.drivers.process.plan import HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan
+from mayfly.model import limits
+from mayfly.model.errors import SnapshotFailed
+from mayfly.model.function import Reuse
+from mayfly.model.invocation import Answer, ErrorKind
+from mayfly.ports import Clock, Nursery, RuntimeInfo, SnapshotFacts, SnapshotSpec
 
 __all__ = ["DriverLimits", "ProcessDriver"]
 
@@ -86,9 +95,7 @@ class ProcessDriver:
         self._cgroup = cgroups.find(tag)
         self._abi = syscalls.landlock_abi()
         architecture = syscalls.ARCHITECTURE
-        self._filter = seccomp.compile_filter(
-            seccomp.load_policy(architecture), architecture
-        ).hex()
+        self._filter = seccomp.compile_filter(seccomp.load_policy(architecture), architecture).hex()
         self._launchers: dict[str, _Launcher] = {}
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
@@ -253,10 +260,16 @@ class _Launcher:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             os.set_inheritable(theirs.fileno(), True)
-            self._process = subprocess.Popen(  # noqa: S603 - our own code, on a configured
-            interpreter [ *(executable, "-I", "-S", "-c", _LAUNCH), *(str(theirs.fileno()),
-            str(_GUEST), _PACKAGE_ROOT), ], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL,
-            env={}, cwd="/", start_new_session=True, )
+            command = [str(executable), "-I", "-S", "-c", _LAUNCH]
+            command += [str(theirs.fileno()), str(_GUEST), _PACKAGE_ROOT]
+            self._process = subprocess.Popen(  # noqa: S603 - our code, a configured interpreter
+                command,
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env={},
+                cwd="/",
+                start_new_session=True,
+            )
         ours.setblocking(False)
         self._socket = ours
 

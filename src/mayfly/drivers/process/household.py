@@ -1,9 +1,9 @@
 """One snapshot as the daemon sees it: its keeper's socket, and the isolates that it has made.
 
-    birth(n) --B id--> keeper          at most `_OUTSTANDING_MAX` at once, the rest waits here
-    keeper --P id + fds--> isolate     it says READY on its own channel, then the nursery hears of
-    it keeper --D id status--> isolate    it is gone, all of it keeper --X status / end of file-->
-    the snapshot is gone
+birth(n) --B id--> keeper          at most `_OUTSTANDING_MAX` at once, the rest waits here
+keeper --P id + fds--> isolate     it says READY on its own channel, then the nursery hears of
+it keeper --D id status--> isolate    it is gone, all of it keeper --X status / end of file-->
+the snapshot is gone
 """
 
 from __future__ import annotations
@@ -107,8 +107,7 @@ class ProcessSnapshot:
                 if self._step is not None:
                     raise self._step
                 if status < 0:
-                    raise SnapshotFailed("the keeper ended before the import did; see the daemon's
-                    log")
+                    raise SnapshotFailed("the keeper ended before the import; see the daemon's log")
                 kind, reason = exit_reason(status)
                 text = f"Error: {reason} during import"
                 document = {"errorMessage": text, "errorType": kind, "stackTrace": []}
@@ -268,9 +267,7 @@ class ProcessSnapshot:
 
 
 def memory_of(pid: int) -> MemoryUse:
-    """Private and proportional memory of a process (proc(5), smaps_rollup); zeros where it
-    cannot be read.
-    """
+    """Memory of a process (proc(5), smaps_rollup); zeros where it cannot be read."""
     private = proportional = 0
     if pid:
         with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as lines:

@@ -340,9 +340,7 @@ def _mib(kib: int) -> int:
 
 
 def exit_reason(status: int) -> tuple[str, str]:
-    """Lambda's error type and words for a wait status (wait(2)), with the keeper's out-of-
-    memory bit.
-    """
+    """Lambda's error type and words for a wait status (wait(2)) with the keeper's own bit."""
     if status & STATUS_OOM:
         return "Runtime.OutOfMemory", "Runtime exited with error: signal: killed (out of memory)"
     if os.WIFSIGNALED(status):

@@ -1,5 +1,4 @@
-"""The keeper: first process of a snapshot's pid namespace; makes isolates complete, buries them,
-ends them.
+"""The keeper, first process of a snapshot's pid namespace: completes, ends and buries isolates.
 
 It never runs a line of the tenant's code. It alone holds capabilities in the sandbox's user
 namespace, and uses them to do from outside what an isolate must not be able to do itself: mount
@@ -15,6 +14,7 @@ namespace, so the kernel then kills everything in it.
 from __future__ import annotations
 
 import collections
+import errno
 import os
 import select
 import signal
@@ -162,7 +162,7 @@ class Keeper:
         try:
             syscalls.setns(namespace, syscalls.CLONE_NEWNS)
             try:
-                mounts.mount_tmp(self._plan, "/tmp")  # noqa: S108 - the isolate's own
+                mounts.mount_tmp(self._plan, "/tmp")
                 self._mount_proc(pids)
             finally:
                 syscalls.setns(self._my_mounts, syscalls.CLONE_NEWNS)
@@ -180,11 +180,17 @@ class Keeper:
                 syscalls.move_mount(fd, "/proc")
                 os.close(fd)
                 return
-        # Older kernels give a /proc to a process of its namespace only: a short-lived child
-        # mounts it. syscalls.setns(pids, syscalls.CLONE_NEWPID) try: child = os.fork() if child
-        # == 0: try: mounts.mount_proc("/proc") os._exit(0) finally: os._exit(1) finally:
-        # syscalls.setns(self._my_pids, syscalls.CLONE_NEWPID) _pid, status = os.waitpid(child, 0)
-        # if status != 0: raise OSError(1, "mount /proc")
+        # Older kernels give a /proc to a process of its namespace only: a short-lived child mounts it.
+        syscalls.setns(pids, syscalls.CLONE_NEWPID)
+        try:
+            child = os.fork()
+            if child == 0:
+                _mount_and_exit()
+        finally:
+            syscalls.setns(self._my_pids, syscalls.CLONE_NEWPID)
+        _pid, status = os.waitpid(child, 0)
+        if status != 0:
+            raise OSError(errno.EPERM, "mount /proc")
 
     def _kill(self, pid: int) -> None:
         # Not reaped yet, so the number is still its own; all of its pid namespace dies with it.
@@ -220,3 +226,11 @@ class Keeper:
         self._tell(SNAPSHOT_DIED, 0, status)
         sys.stdout.flush()
         os._exit(0)
+
+
+def _mount_and_exit() -> NoReturn:
+    try:
+        mounts.mount_proc("/proc")
+    except OSError:
+        os._exit(1)
+    os._exit(0)

@@ -1,5 +1,4 @@
-"""The launcher: one small process a node and runtime that may ask the kernel for namespaces and
-mounts.
+"""The launcher: the one small process that may ask the kernel for namespaces and mounts.
 
 It is started by the daemon before the daemon has threads, has one thread itself, reads nothing
 from the network, and understands one request: a `Plan` with three descriptors. For each it forks
@@ -77,9 +76,7 @@ def _load_guest(path: str) -> ModuleType:
 
 
 def _warm(guest: ModuleType) -> None:
-    """Use once what every isolate uses, so that its pages and caches exist before the first
-    fork.
-    """
+    """Use once what every isolate uses: its pages and caches exist before the first fork."""
     guest.rehearse(2)
     guest.settle()
 
@@ -131,8 +128,8 @@ def _make(plan: Plan, fds: list[int], guest: ModuleType) -> NoReturn:
 
 def _prefer_as_victim() -> None:
     """When the node runs out of memory the kernel ends isolates before anything else."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa:
-    PTH123 file.write("500")
+    with contextlib.suppress(OSError):
+        cgroups.write("/proc/self/oom_score_adj", "500")
 
 
 def _write_maps(plan: Plan, pid: int, sync: socket.socket) -> None:
@@ -167,7 +164,8 @@ def _keep(
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
-            _become_snapshot(plan, control, tenant, output, theirs, [*cgroup_fds, ours.fileno()], guest)
+            others = [*cgroup_fds, ours.fileno()]
+            _become_snapshot(plan, control, tenant, output, theirs, others, guest)
         for sock in (theirs, tenant):
             sock.close()
         os.close(output)

@@ -22,7 +22,7 @@ _LINKS = {
     "stdin": "/proc/self/fd/0",
     "stdout": "/proc/self/fd/1",
     "stderr": "/proc/self/fd/2",
-    "shm": "/tmp",  # noqa: S108 - the isolate's own, and only there
+    "shm": "/tmp",
 }
 _READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
 _PROC_FLAGS = syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
@@ -55,12 +55,18 @@ def make_devices(plan: Plan) -> None:
     As root they are made; an ordinary user may not, and binds the node's own.
     """
     folder = plan.root + "/dev"
-    syscalls.mount("tmpfs", folder, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NOEXEC,
-    "size=64k,mode=755") for name, (major, minor) in _DEVICES.items(): path = f"{folder}/{name}"
-    if plan.rootless: os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
-    syscalls.mount(f"/dev/{name}", path, "", syscalls.MS_BIND) else: os.mknod(path, stat.S_IFCHR |
-    0o666, os.makedev(major, minor)) os.chmod(path, 0o666)  # noqa: PTH101 - pathlib is not loaded
-    in this process for name, target in _LINKS.items(): os.symlink(target, f"{folder}/{name}")
+    flags = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
+    syscalls.mount("tmpfs", folder, "tmpfs", flags, "size=64k,mode=755")
+    for name, (major, minor) in _DEVICES.items():
+        path = f"{folder}/{name}"
+        if plan.rootless:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
+            syscalls.mount(f"/dev/{name}", path, "", syscalls.MS_BIND)
+        else:
+            os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(major, minor))
+            os.chmod(path, 0o666)
+    for name, target in _LINKS.items():
+        os.symlink(target, f"{folder}/{name}")
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID
     syscalls.mount("none", folder, "", flags | syscalls.MS_NOEXEC)
 
@@ -79,9 +85,7 @@ def mount_tmp(plan: Plan, target: str) -> None:
 
 
 def pivot(plan: Plan) -> None:
-    """Make the new tree the root and let go of the old one (pivot_root(2), "pivot_root(".",
-    ".")").
-    """
+    """Make the new tree the root and let go of the old one (pivot_root(2), its last example)."""
     os.chdir(plan.root)
     syscalls.pivot_root(".", ".")
     syscalls.umount(".", syscalls.MNT_DETACH)
@@ -94,12 +98,8 @@ def proc_of(pid_namespace_fd: int) -> int:
     Raises:
         OSError: EINVAL on older kernels, which know no `pidns` option.
     """
-    attributes = (
-        syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
-    )
-    return syscalls.new_filesystem(
-        "proc", {"pidns": pid_namespace_fd, "subset": "pid"}, attributes
-    )
+    attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+    return syscalls.new_filesystem("proc", {"pidns": pid_namespace_fd, "subset": "pid"}, attributes)
 
 
 def owner() -> int:

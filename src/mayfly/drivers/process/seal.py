@@ -45,8 +45,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def seal_keeper(plan: Plan, ask_for_maps: Callable[[], None]) -> None:
-    """In the keeper, first process of the new pid namespace: from here nothing of the node is
-    reachable.
+    """In the keeper: from here nothing of the node is reachable.
 
     Args:
         plan: What to build.
@@ -86,8 +85,8 @@ def _become(plan: Plan) -> None:
         os.setgroups([])
     os.setresgid(ISOLATE_UID, ISOLATE_UID, ISOLATE_UID)
     os.setresuid(ISOLATE_UID, ISOLATE_UID, ISOLATE_UID)
-    # A change of identity hides /proc/<pid> from its own user; the keeper reads its isolates'
-    # there. syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    # A change of identity hides /proc/<pid> from its own user; the keeper reads its isolates' one.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
 
 
 def seal_snapshot(plan: Plan) -> None:

@@ -1,11 +1,10 @@
-"""The snapshot: the tenant's handler, imported once inside the seal, and the fork that makes
-isolates of it.
+"""The snapshot: the tenant's handler imported once, inside the seal, and the fork that copies it.
 
 From the first line of the tenant's import this process is as untrusted as the tenant. It is asked
 for a copy over a socket by its keeper, which is not (`keeper`):
 
-    keeper --(channel, log)--> snapshot --clone(NEWPID|NEWNS|CLONE_PARENT)--> isolate, a child of
-    the keeper keeper <------pid--------- snapshot
+    keeper --(channel, log)--> snapshot --clone--> isolate, a child of the keeper
+    keeper <-------pid-------- snapshot
 
 The clone gives the isolate a pid and a mount namespace of its own. It waits there until the
 keeper has put its /tmp, /proc and limits in place and says GO; then it gives up its last
@@ -18,6 +17,7 @@ import errno
 import fcntl
 import os
 import socket
+import struct
 import sys
 from types import ModuleType
 from typing import Any, NoReturn
@@ -28,9 +28,12 @@ ISOLATE_FLAGS = (
     syscalls.CLONE_NEWPID | syscalls.CLONE_NEWNS | syscalls.CLONE_PARENT | syscalls.SIGCHLD
 )
 # Far above what programs number themselves, below RLIMIT_NOFILE: a handler that closes 0 to 9
-# keeps its channel. _CHANNEL_FD_MIN = 1000 BORN = struct.Struct("<i") _REHEARSALS = 2 Modules
-# whose fork hooks only repair locks that other threads could hold. _LOCK_REPAIRERS =
-# frozenset({"threading", "logging", "concurrent.futures.thread", "weakref"})
+# keeps its channel.
+_CHANNEL_FD_MIN = 1000
+BORN = struct.Struct("<i")
+_REHEARSALS = 2
+# Modules whose fork hooks only repair locks that other threads could hold.
+_LOCK_REPAIRERS = frozenset({"threading", "logging", "concurrent.futures.thread", "weakref"})
 
 _ForkHooks = dict[str, Any]
 
@@ -53,9 +56,7 @@ def record_fork_hooks() -> list[_ForkHooks]:
 def run(
     guest: ModuleType, hooks: list[_ForkHooks], *, tenant: socket.socket, keeper: socket.socket
 ) -> NoReturn:
-    """Import the handler as the daemon's CONFIG frame says, then make isolates until the keeper
-    closes.
-    """
+    """Import the handler as the CONFIG frame says, then make isolates until the keeper closes."""
     tenant, keeper = _lift(tenant), _lift(keeper)
     kind, body = guest.read_frame(tenant)
     if kind != guest.CONFIG:
@@ -66,7 +67,7 @@ def run(
     guest.open_log_streams()
     function = guest.Function()
     failure = function.load(config)
-    guest._flush()
+    guest.flush()
     guest.settle()
     guest.write_frame(tenant, guest.IMPORTED, guest.json.dumps(failure).encode())
     if failure is None:
@@ -98,7 +99,7 @@ class _Maternity:
         self._reuse = config["reuse"]
         self._tenant = tenant
         self._keeper = keeper
-        self._one_thread = len(os.listdir("/proc/self/task")) == 1  # noqa: PTH208 - fewer modules
+        self._one_thread = len(os.listdir("/proc/self/task")) == 1
         self._hooks = [h for h in hooks if not self._one_thread or not _repairs_locks(h)]
 
     def work(self) -> None:
@@ -143,10 +144,10 @@ class _Maternity:
             )
             self._wait_then_serve(channel)
         except SystemExit as error:
-            code = self._guest._exit_code(error)
+            code = self._guest.exit_code(error)
         except BaseException:  # noqa: BLE001 - the end of a process: nobody is above to handle it
             code = 1
-        self._guest._flush()
+        self._guest.flush()
         os._exit(code)
 
     def _wait_then_serve(self, channel: socket.socket) -> None:
@@ -166,15 +167,10 @@ class _Maternity:
 
 
 def _repairs_locks(hook: _ForkHooks) -> bool:
-    callbacks = [c for c in hook.values() if c is not None]
+    """Whether a hook only repairs locks, or reseeds `random`, which the guest does anyway."""
     return all(
-        getattr(c, "__module__", None) in _LOCK_REPAIRERS
-        or _is_random(c)
-        or c.__class__.__module__ in ("_thread",)
-        or getattr(getattr(c, "__self__", None), "__class__", type(None)).__module__ == "_thread"
-        for c in callbacks
+        getattr(callback, "__module__", None) in _LOCK_REPAIRERS
+        or type(getattr(callback, "__self__", None)).__name__ in ("Random", "lock", "RLock")
+        for callback in hook.values()
+        if callback is not None
     )
-
-
-def _is_random(callback: Any) -> bool:  # noqa: ANN401
-    return type(getattr(callback, "__self__", None)).__name__ == "Random"

@@ -149,9 +149,7 @@ def pivot_root(new_root: str, put_old: str) -> None:
 
 
 def open_tree(path: str) -> int:
-    """open_tree(2): a detached copy of the mount at `path`, as a descriptor that the caller
-    owns.
-    """
+    """open_tree(2): a detached copy of the mount at `path`; the caller owns the descriptor."""
     return _call("open_tree", AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
 
 

@@ -1,0 +1,171 @@
+"""Configuration: read once, at the doors, from defaults < DIR/config.toml < MAYFLY_* < flags.
+
+The result is frozen and handed on by constructor; nothing else reads the environment. An unknown
+key or a value out of its form is an error that names it and where it stands. Every key is
+described in docs/reference/configuration.md.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from mayfly.model import limits
+from mayfly.model.errors import InvalidParameter
+from mayfly.ports import RuntimeInfo
+
+_PREFIX = "MAYFLY_"
+# Variables that the installer of requirements may need: proxies, certificates, indexes, caches.
+_INSTALLER = re.compile(
+    r"(UV_\w+|PIP_\w+|SSL_CERT_\w+|\w*_CA_BUNDLE|\w+_proxy|\w+_PROXY|HOME|PATH|TMPDIR|XDG_\w+|LANG)"
+)
+_PYTHON = re.compile(r"python3\.(1[1-9]|[2-9]\d)")
+_ELF = b"\x7fELF"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything that can be set. Units come last in a name; see the reference for each key."""
+
+    data: Path = Path("~/.mayfly")
+    listen: str = "127.0.0.1:9000"
+    node_concurrency_max: int = 1_000
+    function_concurrency_max: int = 900
+    memory_busy_mib_max: int = 0
+    waiters_max: int = 4_000
+    function_waiters_max: int = 1_000
+    wait_s_max: float = 10.0
+    parked_min: int = 1
+    parked_max: int = 128
+    node_parked_max: int = 4_096
+    snapshots_max: int = 256
+    idle_isolates_s: float = 60.0
+    idle_snapshot_s: float = 600.0
+    init_timeout_s: float = float(limits.INIT_TIMEOUT_S)
+    pids_max: int = limits.PIDS_MAX
+    parked_memory_mib_max: int = 8_192
+    drain_s: float = 10.0
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        host, _, port = self.listen.rpartition(":")
+        return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None) -> Config:
+    """Read the configuration.
+
+    Args:
+        flags: What the command line said, by key; strings.
+        environment: Instead of the process's own, for tests.
+
+    Raises:
+        InvalidParameter: A key is unknown or a value is not of its form.
+    """
+    given = os.environ if environment is None else environment
+    variables = {
+        key.removeprefix(_PREFIX).lower(): (value, f"variable {key}")
+        for key, value in given.items()
+        if key.startswith(_PREFIX) and key.removeprefix(_PREFIX).lower() in _KEYS
+    }
+    from_flags = {k: (v, f"option --{k.replace('_', '-')}") for k, v in flags.items()}
+    written = (from_flags.get("data") or variables.get("data") or (str(Config().data), ""))[0]
+    data = Path(written).expanduser().absolute()
+    values = {**_file(data / "config.toml"), **variables, **from_flags}
+    values["data"] = (str(data), "")
+    return Config(**{key: _typed(key, *found) for key, found in values.items()})
+
+
+_KEYS: Mapping[str, object] = get_type_hints(Config)
+assert {f.name for f in fields(Config)} == set(_KEYS)
+
+
+def _file(path: Path) -> dict[str, tuple[Any, str]]:
+    try:
+        read = tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise InvalidParameter(f"configuration {path} cannot be read: {error}") from error
+    for key in read:
+        if key not in _KEYS or key == "data":
+            near = difflib.get_close_matches(key, _KEYS, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_KEYS)}"
+            raise InvalidParameter(f"configuration {path} has an unknown key {key}{hint}")
+    return {key: (value, f"{path}") for key, value in read.items()}
+
+
+def _typed(key: str, value: object, where: str) -> object:
+    kind = _KEYS[key]
+    try:
+        if kind is Path:
+            return Path(str(value))
+        if kind in (int, float):
+            return _number(kind, value)
+        if key == "listen":
+            return _address(str(value))
+    except ValueError as error:
+        raise InvalidParameter(f'{key} = "{value}" ({where}) is not usable: {error}') from None
+    return str(value)
+
+
+def _number(kind: object, value: object) -> int | float:
+    number = int(str(value)) if kind is int else float(str(value))
+    if not 0 <= number < float("inf"):
+        raise ValueError("it must be 0 or more")
+    return number
+
+
+def _address(value: str) -> str:
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65_535:
+        raise ValueError('write HOST:PORT, for example "127.0.0.1:9000"')
+    return value
+
+
+def installer_environment() -> Mapping[str, str]:
+    """The variables that installing a function's requirements may see; nothing else of ours."""
+    return {key: value for key, value in os.environ.items() if _INSTALLER.fullmatch(key)}
+
+
+def find_runtimes() -> Mapping[str, RuntimeInfo]:
+    """Every Python of this machine that functions can run on, by Lambda's name, newest last.
+
+    Looks on PATH, in pyenv's and uv's folders, and in /usr/bin and /usr/local/bin; the first that
+    is found of a version is taken.
+    """
+    found: dict[str, RuntimeInfo] = {}
+    for folder in _folders():
+        try:
+            names = sorted(os.listdir(folder))
+        except OSError:
+            continue
+        for name in names:
+            if _PYTHON.fullmatch(name) and name not in found and _is_program(folder / name):
+                version = name.removeprefix("python")
+                found[name] = RuntimeInfo(name, (folder / name).resolve(), version)
+    return dict(sorted(found.items(), key=lambda item: int(item[0].rpartition(".")[2])))
+
+
+def _folders() -> Iterator[Path]:
+    yield from (Path(p) for p in os.environ.get("PATH", "").split(os.pathsep) if p)
+    yield from (Path("/usr/bin"), Path("/usr/local/bin"))
+    home = Path(os.environ.get("HOME", "/nonexistent"))
+    for pattern in (".pyenv/versions/*/bin", ".local/share/uv/python/*/bin"):
+        yield from sorted(home.glob(pattern), reverse=True)
+
+
+def _is_program(path: Path) -> bool:
+    """Pyenv's shims are scripts of the same name: only a real program counts."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == _ELF and os.access(path, os.X_OK)
+    except OSError:
+        return False
