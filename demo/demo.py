@@ -96,7 +96,7 @@ def convert_by_curl(url: str, made_format: str, width: int) -> None:
     check(target, made_format.upper(), (width, round(width * 2988 / 5312)), took_ms)
 
 
-def convert_by_boto3(client: Any, made_format: str, width: int, height: int) -> None:  # noqa: ANN401  boto3 has no types
+def convert_by_boto3(client: Any, made_format: str, width: int, height: int) -> None:
     """One conversion over Lambda's API."""
     target = OUT / f"dandelions-square.{made_format}"
     event = {
@@ -113,7 +113,7 @@ def convert_by_boto3(client: Any, made_format: str, width: int, height: int) -> 
     check(target, made_format.upper(), (width, height), took_ms)
 
 
-def greet(client: Any) -> None:  # noqa: ANN401  boto3 has no types
+def greet(client: Any) -> None:
     """The small function."""
     say("  client.invoke(FunctionName='hello', Payload={'name': 'Ada'})")
     answer, took_ms = timed(lambda: invoke(client, "hello", {"name": "Ada"}))
@@ -122,7 +122,7 @@ def greet(client: Any) -> None:  # noqa: ANN401  boto3 has no types
     say(f"  -> {answer['message']}  in {took_ms:.1f} ms")
 
 
-def invoke(client: Any, name: str, event: Mapping[str, object]) -> Any:  # noqa: ANN401  JSON
+def invoke(client: Any, name: str, event: Mapping[str, object]) -> Any:
     """Call a function; its answer."""
     reply = client.invoke(FunctionName=name, Payload=json.dumps(event).encode())
     body = reply["Payload"].read()
@@ -131,7 +131,7 @@ def invoke(client: Any, name: str, event: Mapping[str, object]) -> Any:  # noqa:
     return json.loads(body)
 
 
-def lambda_client() -> Any:  # noqa: ANN401  boto3 has no types
+def lambda_client() -> Any:
     """boto3's client, told by `mayfly env` where the platform is."""
     variables = json.loads(mayfly("env", "--json", show=False))
     return boto3.client(

@@ -1,4 +1,8 @@
-"""Signed HTTP to the running platform: a request and its reply, or a stream of JSON lines."""
+"""Signed HTTP to the running platform: a request and its reply, or a stream of JSON lines.
+
+One connection per request, for a command makes one or two. It never retries: what failed is told
+to the person in one line, with the platform's own words where it gave any.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The command line's one door onto real time; everything here else takes its values."""
+"""The command line's one door onto real time; everything else here takes its values.
+
+Also how times and durations are written: as SigV4 wants them, as a person reads or types them.
+Never used by the daemon, which has a clock of its own.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""The options that commands share, and the completion of function names."""
+"""The options that commands share, and the completion of function names.
+
+--data is the one that matters: the folder names the platform. The default is the configuration's,
+repeated here because reading the configuration takes longer than most commands (a test compares).
+"""
 
 from __future__ import annotations
 
@@ -13,13 +17,13 @@ from mayfly.cli import clock, document
 from mayfly.cli.client import Client
 from mayfly.cli.failure import Failed
 
+DATA_DEFAULT = "~/.mayfly"
 P = ParamSpec("P")
 R = TypeVar("R")
-Decorator = Callable[[Callable[P, R]], Callable[P, R]]
 
 
 class DataFolder(click.ParamType[Path]):
-    """The platform's data folder; not given, it is what the configuration says."""
+    """The platform's data folder, as an absolute path."""
 
     name = "dir"
 
@@ -54,7 +58,7 @@ def data_option(command: Callable[P, R]) -> Callable[P, R]:
         "--data",
         type=DataFolder(),
         envvar="MAYFLY_DATA",
-        default="~/.mayfly",
+        default=DATA_DEFAULT,
         show_default=True,
         show_envvar=True,
         metavar="DIR",
@@ -74,7 +78,7 @@ def complete_function(
 ) -> list[CompletionItem]:
     """The names of the platform's functions, or nothing when it does not answer."""
     data = ctx.params.get("data")
-    folder = DataFolder().convert(data or "~/.mayfly", param, ctx)
+    folder = DataFolder().convert(data or DATA_DEFAULT, param, ctx)
     try:
         reply = Client(folder).call("GET", "/_mayfly/v1/functions", timeout_s=1).document()
     except Failed:

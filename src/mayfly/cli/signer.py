@@ -52,7 +52,7 @@ def sign(
         (
             method,
             quote(path, safe="/~"),
-            "&".join(sorted(query.split("&"))) if query else "",
+            _sorted_query(query),
             *(f"{name}:{' '.join(signed[name].split())}" for name in names),
             "",
             ";".join(names),
@@ -70,6 +70,11 @@ def sign(
         f"SignedHeaders={';'.join(names)}, Signature={signature}"
     )
     return signed
+
+
+def _sorted_query(query: str) -> str:
+    """In the order of names, then values; not of the text, for "=" sorts after digits."""
+    return "&".join(sorted(query.split("&"), key=lambda pair: pair.split("=", 1)))
 
 
 def _signing_key(secret: str, scope: str) -> bytes:

@@ -9,7 +9,8 @@ import pytest
 
 from mayfly.cli import main
 from mayfly.cli.client import Client
-from mayfly.cli.options import complete_function
+from mayfly.cli.options import DATA_DEFAULT, complete_function
+from mayfly.config import Config
 from tests.unit.cli.conftest import Call
 from tests.unit.cli.fake_platform import FakePlatform, json_answer, write_description
 
@@ -158,3 +159,7 @@ def test_function_names_are_completed_from_the_platform(fake: FakePlatform) -> N
     context.params["data"] = fake.data
     found = complete_function(context, command.params[0], "he")
     assert [one.value for one in found] == ["hello"]
+
+
+def test_the_data_folders_default_is_the_configurations() -> None:
+    assert Path(DATA_DEFAULT) == Config().data

@@ -1,4 +1,8 @@
-"""`mayfly deploy`: packs a folder, sends it, shows the steps, says where to call it."""
+"""`mayfly deploy`: packs a folder, sends it, shows the steps, says where to call it.
+
+The steps go to stderr as the platform reports them, the result to stdout. It never reads the
+manifest: what is wrong in it is the platform's to say, with line and suggestion.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`mayfly init`: a new function's folder, small enough to read at once."""
+"""`mayfly init`: a new function's folder, small enough to read at once.
+
+It never overwrites. What it writes must deploy and answer as it stands: a test runs it, and the
+manifest's comments show the settings that people ask for first.
+"""
 
 from __future__ import annotations
 

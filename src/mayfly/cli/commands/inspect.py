@@ -1,4 +1,8 @@
-"""`mayfly inspect`: everything that is known of one function."""
+"""`mayfly inspect`: everything that is known of one function.
+
+Lines of label and value for a person; with --json the platform's own document, untouched, so that
+a program never depends on how a person is shown it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`mayfly invoke`: one call over AWS's own API; the answer goes to stdout as it is."""
+"""`mayfly invoke`: one call over AWS's own API; the answer goes to stdout as it is.
+
+stdout carries the function's answer and nothing else, so that it can be piped; the log, errors
+and progress go to stderr. It is the command that is typed most, so it imports the least.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""`mayfly logs`: what a function wrote, as plain lines; follows with -f."""
+"""`mayfly logs`: what a function wrote, as plain lines; follows with -f.
+
+Lines are printed as they come and flushed, so that they can be piped into grep. A stream that is
+followed ends with Ctrl-C, or with a complaint when the platform goes.
+"""
 
 from __future__ import annotations
 

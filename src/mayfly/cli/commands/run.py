@@ -1,4 +1,8 @@
-"""`mayfly run`: a script, run once in a sealed isolate that is gone afterwards."""
+"""`mayfly run`: a script, run once in a sealed isolate that is gone afterwards.
+
+Output is passed on as it comes, and the script's exit code is the command's. Options of ours stand
+before the script's name; everything after it is the script's own, as with `docker run`.
+"""
 
 from __future__ import annotations
 

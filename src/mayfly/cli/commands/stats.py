@@ -1,4 +1,8 @@
-"""`mayfly stats`: calls, latencies and memory, redrawn every second."""
+"""`mayfly stats`: calls, latencies and memory, redrawn every second.
+
+Without a terminal, or with --once, it prints once and ends. The rate is the difference of two
+readings; the platform keeps totals only.
+"""
 
 from __future__ import annotations
 

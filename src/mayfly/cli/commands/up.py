@@ -17,7 +17,7 @@ import click
 
 from mayfly.cli import clock, running
 from mayfly.cli.failure import FAILED, Failed
-from mayfly.cli.options import data_option
+from mayfly.cli.options import DATA_DEFAULT, data_option
 from mayfly.cli.progress import Progress
 
 _START_TIMEOUT_S = 30.0
@@ -70,7 +70,7 @@ def usage(platform: running.Platform) -> str:
 
 
 def _with_data(typed: str, data: Path) -> str:
-    standard = Path("~/.mayfly").expanduser()
+    standard = Path(DATA_DEFAULT).expanduser()
     return typed if data == standard else f"{typed} --data {data}"
 
 
