@@ -229,3 +229,18 @@ async def test_a_thousand_events_are_each_delivered_once(clock: VirtualClock) ->
                 tasks.create_task(world.engine.accept(event))
         await clock.sleep(60)
     assert sorted(map(str, seen)) == sorted(str(number) for number in range(1_000))
+
+
+@in_virtual_time
+async def test_an_event_that_outlives_its_lease_is_not_run_beside_itself(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock, limits=EngineLimits(delivery_lease_s=10)).running() as world:
+        function = await world.function("long", timeout_s=900)
+        await world.engine.accept(world.event(function))
+        await clock.sleep(15)
+        await world.engine.accept(world.event(function))
+        await clock.sleep(1)
+        assert world.engine.statistics()["long"].busy == 2
+        await clock.sleep(500)
+        assert world.metrics.function("long").answered == 2

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from mayfly.engine.bounds import EngineLimits
+from mayfly.engine.brood import Held
 from mayfly.model.errors import SnapshotFailed, TooManyRequests
 from mayfly.model.function import Function, Reuse
+from mayfly.model.invocation import Outcome
 from mayfly.testing.clock import VirtualClock, in_virtual_time
 from mayfly.testing.driver import FakeSnapshot, Plan
 from tests.unit.engine.world import World
@@ -387,3 +389,38 @@ async def test_an_isolate_that_outlives_its_deadline_is_killed_again(clock: Virt
         assert "busy" in _stages(world)
         await clock.sleep(60)
         assert "busy" not in _stages(world)
+
+
+@in_virtual_time
+async def test_an_isolate_given_to_a_call_that_was_cancelled_meanwhile_goes(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock).running() as world:
+        function = await world.function()
+        pool = world.engine._tenants.prepared_pool(function)
+        hand_over = pool.isolate_ready
+        calls: list[asyncio.Task[Outcome]] = []
+
+        def hand_over_then_cancel(held: Held) -> None:
+            hand_over(held)
+            calls[0].cancel()
+
+        pool.isolate_ready = hand_over_then_cancel  # type: ignore[method-assign]
+        async with asyncio.TaskGroup() as tasks:
+            calls.append(tasks.create_task(world.call(function)))
+        await clock.sleep(1)
+        assert "busy" not in _stages(world)
+
+
+@in_virtual_time
+async def test_births_that_arrive_after_a_change_are_not_parked(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        world.driver.plan = Plan(birth_s=0.5)
+        function = await world.function("long", timeout_s=900)
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(world.call(function))
+            await clock.sleep(0.3)
+            await world.change(function, digest="other")
+            await clock.sleep(5)
+            assert _stages(world) == ["busy"]
+            running.cancel()
