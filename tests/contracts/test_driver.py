@@ -85,6 +85,13 @@ class Bench:
     runtime: str
     kill_snapshot: Callable[[Snapshot], None]
     ids: SeededIds
+    closed: bool = False
+
+    async def close(self) -> None:
+        """Close the driver, once."""
+        if not self.closed:
+            self.closed = True
+            await self.driver.close()
 
     def spec(
         self,
@@ -164,7 +171,7 @@ async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     (code_path / "script.py").write_text(SCRIPT)
     async with DRIVERS[request.param](code_path) as made:
         yield made
-        await made.driver.close()
+        await made.close()
 
 
 async def test_a_snapshot_says_how_long_its_import_took(bench: Bench) -> None:
@@ -389,5 +396,5 @@ async def test_a_snapshot_tells_its_memory(bench: Bench) -> None:
 
 async def test_closing_the_driver_closes_its_snapshots(bench: Bench) -> None:
     _, watcher, isolate = await bench.up()
-    await bench.driver.close()
+    await bench.close()
     assert watcher.died == [isolate]
