@@ -33,10 +33,9 @@ def event(number: int) -> Event:
 
 def fill(ballast: Path) -> None:
     """Take what is left of the disk."""
-    with ballast.open("wb", buffering=0) as file:
-        with suppress(OSError):
-            while True:
-                file.write(bytes(4_096))
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(4_096))
 
 
 def refused(error: StorageFailed) -> None:
