@@ -32,6 +32,7 @@ from mayfly.ports import Backlog, Clock, Registry
 from mayfly.telemetry import LogEvent, event_log
 
 _STORAGE_RETRY_S = 1.0
+_LOOK_S_MAX = 60.0
 
 
 class Verdict(StrEnum):
@@ -139,7 +140,8 @@ class Delivery:
             self._wake_at(due_ms)
 
     def _wake_at(self, due_ms: int) -> None:
-        wait_s = max(0.0, due_ms - self._clock.now_ms()) / 1000
+        # Looked at again each minute, as the wall clock may jump.
+        wait_s = min(max(0.0, due_ms - self._clock.now_ms()) / 1000, _LOOK_S_MAX)
         self._alarm.set(self._clock.monotonic_s() + wait_s)
 
     async def _deliver(self, event: Event) -> None:

@@ -14,7 +14,13 @@ from itertools import islice
 
 from mayfly.engine.admission import Admission
 from mayfly.engine.bounds import EngineLimits
-from mayfly.engine.census import FunctionStatistics, Resident, residents, statistics
+from mayfly.engine.census import (
+    FunctionStatistics,
+    Resident,
+    isolates_private_kib,
+    residents,
+    statistics,
+)
 from mayfly.engine.delivery import Delivery
 from mayfly.engine.invoker import Invoker
 from mayfly.engine.making import close_brood
@@ -185,7 +191,10 @@ class Engine:
         snapshots = [brood.snapshot for brood in broods if brood.snapshot is not None]
         metrics.snapshots = len(snapshots)
         private_kib = sum(snapshot.memory().private_kib for snapshot in snapshots)
-        metrics.memory_bytes = {**metrics.memory_bytes, "snapshots": private_kib * _KIB}
+        metrics.memory_bytes = {
+            "snapshots": private_kib * _KIB,
+            "isolates": isolates_private_kib(broods) * _KIB,
+        }
         metrics.backlog_events = dict(await self._backlog.counts())
 
     async def _until_cancelled(self) -> None:

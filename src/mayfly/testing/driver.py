@@ -251,6 +251,10 @@ class FakeIsolate:
             deadline.cancel()
             self._answer = None
 
+    def memory(self) -> MemoryUse:
+        """A constant. Not of the port: drivers that can tell it do."""
+        return MemoryUse(private_kib=800, proportional_kib=1_200)
+
     def kill(self) -> None:
         """End it; its death is reported a moment later."""
         self.end(failure("Runtime.ExitError", "Runtime exited with error: signal: killed"))

@@ -13,6 +13,7 @@ async def test_the_census_counts_snapshots_and_isolates(clock: VirtualClock) -> 
     assert (snapshot.kind, snapshot.stage, snapshot.private_kib) == ("snapshot", "ready", 4_000)
     assert (isolate.kind, isolate.stage) == ("isolate", "parked")
     assert isolate.function == "echo"
+    assert isolate.private_kib == 800
     assert isolate.born_ms > snapshot.born_ms
 
 
@@ -39,4 +40,5 @@ async def test_gauges_are_brought_up_to_date(clock: VirtualClock) -> None:
     assert 'mayfly_isolates{state="busy"} 0.0' in text
     assert "mayfly_snapshots 1.0" in text
     assert 'mayfly_memory_bytes{kind="snapshots"} 4.096e+06' in text
+    assert 'mayfly_memory_bytes{kind="isolates"} 819200.0' in text
     assert 'mayfly_invocations_total{function="echo",outcome="success"} 1.0' in text

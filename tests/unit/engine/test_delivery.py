@@ -244,3 +244,17 @@ async def test_an_event_that_outlives_its_lease_is_not_run_beside_itself(
         assert world.engine.statistics()["long"].busy == 2
         await clock.sleep(500)
         assert world.metrics.function("long").answered == 2
+
+
+@in_virtual_time
+async def test_a_clock_that_jumps_ahead_does_not_leave_a_due_event_waiting(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock).running() as world:
+        function = await world.function()
+        event = replace(world.event(function), due_ms=int(clock.now_ms()) + 3_600_000)
+        await world.engine.accept(event)
+        await clock.sleep(1)
+        clock.jump_wall(3_600_000)
+        await clock.sleep(61)
+        assert world.engine.statistics()["echo"].calls == 1
