@@ -80,7 +80,8 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None)
     data = Path(written).expanduser().absolute()
     values = {**_file(data / "config.toml"), **variables, **from_flags}
     values["data"] = (str(data), "")
-    return Config(**{key: _typed(key, *found) for key, found in values.items()})
+    typed: dict[str, Any] = {key: _typed(key, *found) for key, found in values.items()}
+    return Config(**typed)
 
 
 _KEYS: Mapping[str, object] = get_type_hints(Config)
@@ -144,7 +145,7 @@ def find_runtimes() -> Mapping[str, RuntimeInfo]:
     found: dict[str, RuntimeInfo] = {}
     for folder in _folders():
         try:
-            names = sorted(os.listdir(folder))
+            names = sorted(path.name for path in folder.iterdir())
         except OSError:
             continue
         for name in names:

@@ -155,9 +155,7 @@ class Backlog(Protocol):
         """The event was answered: forget it."""
         ...
 
-    async def retry(
-        self, event: Event, *, due_ms: int, error: str, attempted: bool = True
-    ) -> None:
+    async def retry(self, event: Event, *, due_ms: int, error: str, attempted: bool = True) -> None:
         """Put the event back, to be tried at `due_ms`.
 
         One more attempt is counted when the function was called with it (`attempted`); an event

@@ -72,12 +72,14 @@ class BuiltFunction:
 
     Args:
         url_auth: The manifest's `[url]`, or None where it has none.
+        url_cors: AWS's Cors structure, or None.
     """
 
     name: str
     settings: Settings
     code: Code
     url_auth: UrlAuth | None = None
+    url_cors: Mapping[str, object] | None = None
 
 
 class Builder(Protocol):

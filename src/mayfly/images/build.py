@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mayfly.images.handler import check_handler
+from mayfly.images.entry import check_entry
 from mayfly.images.manifest import FILENAME, Manifest, parse_manifest
 from mayfly.images.positions import locate
 from mayfly.images.reading import suggested
@@ -126,7 +126,7 @@ class ImageBuilder:
         if runtime not in self._runtimes:
             raise InvalidManifest(self._no_runtime(text, runtime))
         wanted = _wanted(unpacked)
-        check_handler(
+        check_entry(
             manifest.handler,
             runtime,
             unpacked.files,

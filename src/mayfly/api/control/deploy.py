@@ -21,7 +21,7 @@ from mayfly.model.errors import (
     SnapshotFailed,
     TooManyRequests,
 )
-from mayfly.model.function import Function, FunctionUrl, Settings, UrlAuth
+from mayfly.model.function import Function, FunctionUrl, Settings
 
 _TRIES_MAX = 5
 _URL_ID_LENGTH = 32
@@ -52,7 +52,7 @@ async def deploy(
     """
     built = await platform.builder.deploy(archive, on_step)
     function, changed = await _put_function(platform, built)
-    if await _put_url(platform, function, built.url_auth):
+    if await _put_url(platform, function, built):
         changed.append("url")
     on_step(await _prepare(platform, function))
     return {"function": inspect_form(platform, function), "changed": changed}
@@ -129,8 +129,9 @@ def _changes(before: Settings, after: Settings) -> list[str]:
     return [word for key, word in _WORDS.items() if getattr(before, key) != getattr(after, key)]
 
 
-async def _put_url(platform: Platform, function: Function, auth: UrlAuth | None) -> bool:
+async def _put_url(platform: Platform, function: Function, built: BuiltFunction) -> bool:
     """Make the URL what the manifest says; its id stays. Returns whether it changed."""
+    auth, cors = built.url_auth, built.url_cors
     present = platform.registry.url_nowait(function.name)
     now_ms = int(platform.clock.now_ms())
     if auth is None:
@@ -139,9 +140,10 @@ async def _put_url(platform: Platform, function: Function, auth: UrlAuth | None)
         return present is not None
     if present is None:
         url_id = platform.ids.token(_URL_ID_LENGTH)
-        await platform.registry.put_url(FunctionUrl(function.name, url_id, auth, now_ms, now_ms))
+        url = FunctionUrl(function.name, url_id, auth, now_ms, now_ms, cors)
+        await platform.registry.put_url(url)
         return True
-    if present.auth is auth:
+    if present.auth is auth and present.cors == cors:
         return False
-    await platform.registry.put_url(replace(present, auth=auth, modified_ms=now_ms))
+    await platform.registry.put_url(replace(present, auth=auth, cors=cors, modified_ms=now_ms))
     return True

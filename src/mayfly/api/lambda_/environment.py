@@ -30,7 +30,7 @@ def function_environment(function: Function) -> Mapping[str, str]:
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings.memory_mib),
         "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{function.version}]{function.revision_id.replace('-', '')}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"[{function.version}]{function.revision_id}",
         "LAMBDA_TASK_ROOT": "/var/task",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
     }

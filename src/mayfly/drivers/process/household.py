@@ -22,6 +22,7 @@ import msgspec
 from mayfly.drivers.channel import Hub
 from mayfly.drivers.process import cgroups
 from mayfly.drivers.process.isolate import ProcessIsolate, exit_reason
+from mayfly.drivers.process.memory import memory_of
 from mayfly.model.errors import SealStepFailed, SnapshotFailed
 from mayfly.model.invocation import Answer, ErrorKind
 from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
@@ -37,7 +38,7 @@ _OUTPUT_BYTES = 65_536
 class ProcessSnapshot:
     """Port `Snapshot`, held by a keeper."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the two ends of a new life and all that watches over it
         self,
         spec: SnapshotSpec,
         nursery: Nursery,
@@ -140,7 +141,9 @@ class ProcessSnapshot:
 
     async def _remove_folders(self) -> None:
         folders = set(self._folders)
-        while folders := {folder for folder in folders if not cgroups.remove(folder)}:
+        while folders := {  # noqa: ASYNC110 - the kernel has no event for it
+            folder for folder in folders if not cgroups.remove(folder)
+        }:
             await asyncio.sleep(0.005)
 
     def _ask(self) -> None:
@@ -264,16 +267,3 @@ class ProcessSnapshot:
                 self.nursery.isolate_died(isolate)
         if not self._closed and self._facts.pid:
             self.nursery.snapshot_died(self._reason or exit_reason(max(0, status))[1])
-
-
-def memory_of(pid: int) -> MemoryUse:
-    """Memory of a process (proc(5), smaps_rollup); zeros where it cannot be read."""
-    private = proportional = 0
-    if pid:
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/smaps_rollup") as lines:
-            for line in lines:
-                if line.startswith("Private_"):
-                    private += int(line.split()[1])
-                elif line.startswith("Pss:"):
-                    proportional = int(line.split()[1])
-    return MemoryUse(private, proportional)

@@ -32,6 +32,7 @@ from mayfly.drivers.channel import (
     frame,
     receive_with_pid,
 )
+from mayfly.drivers.process.memory import memory_of
 from mayfly.model import limits
 from mayfly.model.errors import IsolateLost
 from mayfly.model.function import Reuse
@@ -144,8 +145,6 @@ class ProcessIsolate:
 
     def memory(self) -> MemoryUse:
         """Of its process."""
-        from mayfly.drivers.process.household import memory_of  # noqa: PLC0415
-
         return memory_of(self.pid)
 
     def buried(self, status: int) -> None:

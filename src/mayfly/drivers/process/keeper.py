@@ -180,7 +180,7 @@ class Keeper:
                 syscalls.move_mount(fd, "/proc")
                 os.close(fd)
                 return
-        # Older kernels give a /proc to a process of its namespace only: a short-lived child mounts it.
+        # Older kernels give a /proc to a process of its namespace only: a child mounts it.
         syscalls.setns(pids, syscalls.CLONE_NEWPID)
         try:
             child = os.fork()

@@ -21,8 +21,7 @@ from mayfly.drivers.process.plan import CgroupPlan
 _NO_NAMESPACES = {
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
         "1",
-        "AppArmor restricts them: sysctl kernel.apparmor_restrict_unprivileged_userns=0,"
-        " or an AppArmor profile for this Python",
+        "AppArmor restricts them: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
     ),
     "/proc/sys/kernel/unprivileged_userns_clone": (
         "0",
@@ -92,7 +91,9 @@ def _cgroup() -> dict[str, object]:
     except OSError as error:
         plan, why = CgroupPlan(), str(error)
     else:
-        why = "none that this user may write: start it with `systemd-run --user --scope -p Delegate=yes`"
+        why = (
+            "none that this user may write; `systemd-run --user --scope -p Delegate=yes` gives one"
+        )
     try:
         if plan.version == 2:
             listed = Path(plan.folders[""], "cgroup.controllers").read_text().split()

@@ -16,7 +16,7 @@ _COMPARED_MAX = 500
 _SHOWN_MAX = 8
 
 
-def check_handler(
+def check_entry(
     handler: str,
     runtime: str,
     files: Collection[str],
