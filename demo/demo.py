@@ -68,9 +68,9 @@ def show(family: list[int]) -> None:
     mayfly("up", "-d", "--listen", "127.0.0.1:0")
     endpoint = json.loads((DATA / "endpoint.json").read_text())
     chapter("2. Two functions go into service")
-    mayfly("add", "image-convert", str(FOLDER / "image-convert"), data=False)
-    mayfly("deploy", str(FOLDER / "image-convert"))
-    mayfly("deploy", str(ROOT / "examples" / "hello"))
+    mayfly("add", "image-convert", shown(FOLDER / "image-convert"), data=False)
+    mayfly("deploy", shown(FOLDER / "image-convert"))
+    mayfly("deploy", shown(ROOT / "examples" / "hello"))
     chapter("3. curl sends the photograph to the function's URL")
     url = json.loads(mayfly("inspect", "image-convert", "--json", show=False))["url"]
     convert_by_curl(url, "webp", 1600)
@@ -106,8 +106,8 @@ def convert_by_boto3(client: Any, made_format: str, width: int, height: int) -> 
         "height": height,
         "fit": "cover",
     }
-    wishes = {key: value for key, value in event.items() if key != "image"}
-    say(f"  client.invoke(FunctionName='image-convert', Payload={{'image': ..., **{wishes}}})")
+    wishes = ", ".join(f"{key!r}: {value!r}" for key, value in event.items() if key != "image")
+    say(f"  client.invoke(FunctionName='image-convert', Payload={{'image': ..., {wishes}}})")
     answer, took_ms = timed(lambda: invoke(client, "image-convert", event))
     target.write_bytes(base64.b64decode(answer["image"]))
     check(target, made_format.upper(), (width, height), took_ms)
