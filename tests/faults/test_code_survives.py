@@ -22,7 +22,7 @@ TOP = Path(__file__).parents[2]
 
 
 def kept_until_killed(root: Path, prefix: str, lines: int) -> list[str]:
-    environment = {**os.environ, "PYTHONPATH": str(TOP)}  # noqa: TID251  the suite's mark goes along
+    environment = {**os.environ, "PYTHONPATH": str(TOP)}  # noqa: TID251  for its mark
     with subprocess.Popen(
         [sys.executable, PROGRAM, root, prefix], stdout=subprocess.PIPE, text=True, env=environment
     ) as program:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from mayfly.images.handler import check_handler
+from mayfly.images.entry import check_entry
 from mayfly.model.errors import InvalidManifest
 
 FILES = ["app.py", "pkg/__init__.py", "pkg/deep/main.py", "fast.cpython-311-x86_64-linux-gnu.so"]
 
 
 def check(handler: str, runtime: str = "python3.11", *, may_be_installed: bool = False) -> None:
-    check_handler(handler, runtime, FILES, place="mayfly.toml:3", may_be_installed=may_be_installed)
+    check_entry(handler, runtime, FILES, place="mayfly.toml:3", may_be_installed=may_be_installed)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_a_module_that_may_come_with_the_requirements_is_not_refused() -> None:
 def test_a_runtime_that_starts_a_bootstrap_needs_one() -> None:
     with pytest.raises(InvalidManifest, match="bootstrap"):
         check("anything", "provided.al2023")
-    check_handler("x", "provided.al2", ["bootstrap"], place="", may_be_installed=False)
+    check_entry("x", "provided.al2", ["bootstrap"], place="", may_be_installed=False)
 
 
 def test_other_runtimes_are_left_to_themselves() -> None:

@@ -50,6 +50,8 @@ class LineJoiner:
 
     def __init__(self) -> None:
         self._open: dict[Source, _Beginning] = {}
+        # Whose line was ended ahead of its LF: when that comes, it ends nothing more.
+        self._ended_early: dict[Source, None] = {}
 
     @property
     def has_open(self) -> bool:
@@ -65,6 +67,9 @@ class LineJoiner:
             now_s: Monotonic; `close_older` goes by it.
         """
         *ends, rest = data.split(b"\n")
+        if source in self._ended_early:
+            del self._ended_early[source]
+            ends = ends[1:] if ends[:1] == [b""] else ends
         for end in ends:
             begun = self._open.pop(source, None) or _Beginning(when_ms, now_s)
             begun.data += end
@@ -79,9 +84,7 @@ class LineJoiner:
     def close_beyond(self, count_max: int) -> Iterator[tuple[Source, LogLine]]:
         """End the oldest lines that wait, until at most `count_max` do."""
         while len(self._open) > count_max:
-            source = next(iter(self._open))
-            for line in _cut(source, self._open.pop(source)):
-                yield source, line
+            yield from self._end_early(next(iter(self._open)))
 
     def close_older(self, begun_before_s: float) -> Iterator[tuple[Source, LogLine]]:
         """End the lines that were begun before this monotonic time."""
@@ -89,14 +92,20 @@ class LineJoiner:
         for source, begun in list(self._open.items()):
             if begun.begun_s >= begun_before_s:
                 return
-            del self._open[source]
-            for line in _cut(source, begun):
-                yield source, line
+            yield from self._end_early(source)
+
+    def _end_early(self, source: Source) -> Iterator[tuple[Source, LogLine]]:
+        if len(self._ended_early) == OPEN_MAX:
+            del self._ended_early[next(iter(self._ended_early))]
+        self._ended_early[source] = None
+        for line in _cut(source, self._open.pop(source)):
+            yield source, line
 
     def forget(self, function_name: str) -> None:
         """Drop a function's unfinished lines."""
-        for source in [source for source in self._open if source[0] == function_name]:
-            del self._open[source]
+        for sources in (self._open, self._ended_early):
+            for source in [source for source in sources if source[0] == function_name]:
+                del sources[source]
 
 
 def _cut(source: Source, begun: _Beginning) -> Iterator[LogLine]:

@@ -144,7 +144,7 @@ class FileLogStore:
 
     async def flush(self) -> None:
         """Everything appended so far is in the files, lines that have not ended included."""
-        await self._ask(lambda: self._write(self._joiner.close_beyond(0)))
+        await self._ask(self._finish)
 
     async def close(self) -> None:
         """Write what there is and end the thread. Harmless when it is closed."""
@@ -189,7 +189,11 @@ class FileLogStore:
             self._write(self._joiner.close_beyond(OPEN_MAX))
             self._write(self._joiner.close_older(self._clock.monotonic_s() - _UNENDED_S))
             self._say_what_was_dropped()
+        self._finish()
+
+    def _finish(self) -> None:
         self._write(self._joiner.close_beyond(0))
+        self._say_what_was_dropped()
 
     def _drain(self) -> None:
         """Everything that waits, in order."""

@@ -94,8 +94,6 @@ async def test_output_over_the_bound_is_dropped_and_the_log_says_how_much(
     found = await texts(logs)
     kept = [text for text in found if text.startswith("x")]
     assert 0 < len(kept) < 30
-    # The writer says it after it has written what it kept; a second flush waits for that.
-    await logs.flush()
     dropped = 1_000 * (30 - len(kept))
     assert f"... {dropped} bytes of log dropped" in await texts(logs)
 
@@ -109,8 +107,7 @@ async def test_a_full_disk_loses_lines_but_stops_nobody_and_is_told_later(
     assert await texts(logs) == []
     faults.heal()
     logs.append_nowait("f", "r", 2, b"kept\n")
-    for _ in range(3):
-        await logs.flush()
+    await logs.flush()
     found = await texts(logs)
     assert "kept" in found
     assert f"... {len('1	r	lost') + 1} bytes of log dropped" in found
@@ -280,3 +277,15 @@ def test_of_many_lines_without_an_end_the_oldest_are_ended() -> None:
         list(joiner.feed(("f", f"r{number}"), b"half", when_ms=number, now_s=0))
     ended = [one.request_id for _, one in joiner.close_beyond(7)]
     assert ended == ["r0", "r1", "r2"]
+
+
+def test_the_end_of_a_line_that_was_ended_early_makes_no_empty_line() -> None:
+    joiner = LineJoiner()
+
+    def fed(data: bytes) -> list[str]:
+        return [one.text for one in joiner.feed(("f", "r"), data, when_ms=0, now_s=0)]
+
+    assert fed(b"password: ") == []
+    assert [one.text for _, one in joiner.close_older(1.0)] == ["password: "]
+    assert fed(b"\nEND\n") == ["END"]
+    assert fed(b"\n") == [""]

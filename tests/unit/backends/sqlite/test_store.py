@@ -194,10 +194,11 @@ async def test_more_writes_than_the_queue_holds_all_get_through(store: SqliteSto
 async def test_what_was_asked_for_before_the_close_is_done(path: Path) -> None:
     store = await SqliteStore.open(path)
     await store.transact("TEST:COMMIT", lambda c: c.execute("CREATE TABLE t (n INTEGER)"))
-    writes = [asyncio.ensure_future(store.transact("T", insert(n))) for n in range(9)]  # noqa: TID251  owned by the gather below
-    await asyncio.sleep(0)
-    await store.close()
-    assert await asyncio.gather(*writes) == list(range(9))
+    async with asyncio.TaskGroup() as tasks:
+        writes = [tasks.create_task(store.transact("T", insert(n))) for n in range(9)]
+        await asyncio.sleep(0)
+        await store.close()
+    assert [write.result() for write in writes] == list(range(9))
 
 
 async def test_a_closed_store_refuses_and_can_be_closed_again(path: Path) -> None:
@@ -209,7 +210,7 @@ async def test_a_closed_store_refuses_and_can_be_closed_again(path: Path) -> Non
 
 
 async def test_a_file_that_is_no_database_is_refused_by_name(path: Path) -> None:
-    path.write_bytes(b"this is a shopping list, not a database\n" * 100)  # noqa: ASYNC240  nothing else runs here
+    path.write_bytes(b"this is a shopping list, not a database\n" * 100)  # noqa: ASYNC240  alone
     with pytest.raises(StorageFailed, match=r"STORE:OPEN.*mayfly\.db.*not a database"):
         await SqliteStore.open(path)
 
