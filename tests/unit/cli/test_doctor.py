@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -111,3 +112,9 @@ def test_a_probe_that_fails_is_reported_in_its_own_words(
 
 def test_an_empty_document_lacks_everything_and_breaks_nothing() -> None:
     assert not any(one.ok for one in doctor.examine({}))
+
+
+def test_on_this_machine_the_probe_tells_all_that_is_explained(call: Call) -> None:
+    told = json.loads(call("doctor", "--json").out)
+    assert set(WHOLE) <= set(told["probe"])
+    assert f"python{sys.version_info.major}.{sys.version_info.minor}" in told["probe"]["runtimes"]

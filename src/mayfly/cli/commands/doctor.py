@@ -22,6 +22,13 @@ from mayfly.cli.options import json_option
 from mayfly.cli.progress import Progress
 
 _PROBE = ("-m", "mayfly.drivers.process.probe", "--json")
+# Runtimes are found by the configuration's own search, so that doctor and daemon agree.
+_LIST_RUNTIMES = """
+import json
+from mayfly.config import find_runtimes
+print(json.dumps({name: str(one.executable) for name, one in find_runtimes().items()}))
+"""
+_RUNTIMES = ("-c", _LIST_RUNTIMES)
 _PROBE_TIMEOUT_S = 60
 _KERNEL_MIN = (5, 13)
 _LANDLOCK_NETWORK_ABI = 4
@@ -57,7 +64,9 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
     Ends with 0 when functions can run here at all.
     """
     with Progress("looking at this machine"):
-        probed = _probe()
+        probed = _ask(_PROBE)
+        if "runtimes" not in probed:
+            probed = {**probed, "runtimes": _ask(_RUNTIMES)}
     findings = examine(probed)
     stops = [one.name for one in findings if one.vital and not one.ok]
     if as_json:
@@ -220,10 +229,10 @@ def _show(findings: Sequence[Finding], stops: Sequence[str]) -> None:
         print("\nFunctions can run here.")
 
 
-def _probe() -> document.Document:
+def _ask(program: Sequence[str]) -> document.Document:
     try:
         done = subprocess.run(  # noqa: S603  our own interpreter and module
-            [sys.executable, *_PROBE],
+            [sys.executable, *program],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_PROBE_TIMEOUT_S,
