@@ -151,6 +151,18 @@ timeout = "20s"
     assert all(re.search(r"TooManyRequestsException 429 .*Reserved", one) for one in refused)
 
 
+def test_concurrency_is_reserved_shown_and_released_over_awss_api(functions: Functions) -> None:
+    name = functions.make()
+    functions.client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with pytest.raises(ClientError) as caught:
+        functions.call(name)
+    assert refusal(caught.value)[:2] == ("TooManyRequestsException", 429)
+    shown = functions.client.get_function_concurrency(FunctionName=name)
+    assert shown["ReservedConcurrentExecutions"] == 0
+    functions.client.delete_function_concurrency(FunctionName=name)
+    assert functions.call(name, 1).value == 1
+
+
 def _call_together(functions: Functions, name: str, count: int) -> list[str]:
     def call(_: int) -> str:
         try:

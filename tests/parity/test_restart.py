@@ -27,7 +27,7 @@ def life(request: pytest.FixtureRequest) -> Iterator[Life]:
 
 def test_functions_and_their_urls_are_there_after_a_kill(life: Life) -> None:
     functions = life.up()
-    name = functions.make(name="survivor", Environment={"Variables": {"A": "b"}})
+    name = functions.make(name="survivor", Environment={"Variables": {"KEPT": "yes"}})
     url = functions.client.create_function_url_config(FunctionName=name, AuthType="NONE")
     before = functions.client.get_function_configuration(FunctionName=name)
     life.kill()

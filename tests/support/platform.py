@@ -102,9 +102,9 @@ class Platform:
         }
 
     def new_name(self, stem: str = "f") -> str:
-        """A function name that this platform has not seen."""
+        """A function name that this data folder has not seen, whoever lived on it before."""
         self._names += 1
-        return f"{stem}-{self._names}"
+        return f"{stem}-{self.process.pid}-{self._names}"
 
     def get(self, path: str, *, headers: Mapping[str, str] | None = None) -> HttpAnswer:
         """An unsigned GET; an error status is an answer, not an exception."""
