@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import Mapping
 
 from mayfly.api.asgi import Message, Receive, Scope, Send
+from mayfly.api.connection import REPLY_WRITER, ReplyWriter
 from mayfly.api.message import Headers, Response
 from mayfly.model.errors import InvalidParameter, RequestTooLarge
 
@@ -139,22 +140,21 @@ class Exchange:
 
     async def reply(self, response: Response) -> None:
         """Send a whole reply; its length and, where it is missing, its id are added."""
-        headers = response.headers
+        headers = response.headers.copy()
         if not any(name == b"x-amzn-requestid" for name, _ in headers):
-            headers = [*headers, (b"x-amzn-requestid", self.request_id.encode())]
-        await self.send_whole(response.status, headers, response.body)
-
-    async def send_whole(
-        self, status: int, headers: list[tuple[bytes, bytes]], body: bytes
-    ) -> None:
-        """Send a reply whose headers lack nothing but the length. `headers` is not kept."""
-        if status not in _BODILESS:
-            headers = [*headers, (b"content-length", b"%d" % len(body))]
+            headers.append((b"x-amzn-requestid", self.request_id.encode()))
+        if response.status not in _BODILESS:
+            headers.append((b"content-length", b"%d" % len(response.body)))
         if self.closing:
             headers.append(_CLOSE)
         self.started = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        writer = self.scope.get("state", {}).get(REPLY_WRITER)
+        if isinstance(writer, ReplyWriter):
+            await writer.write(response.status, headers, response.body)
+            return
+        start = {"type": "http.response.start", "status": response.status, "headers": headers}
+        await self._send(start)
+        await self._send({"type": "http.response.body", "body": response.body})
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Begin a reply whose body comes in parts."""

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from mayfly.api.connection import _head
 from mayfly.api.platform import ServerBounds
-from tests.support.serving import Served, read_all, serving, url
+from tests.support.serving import Served, outcome, read_all, serving, url
 
 HASTY = ServerBounds(patience_s=0.2, pace_bytes_per_s_min=1_000, keep_alive_s=1)
 
@@ -206,3 +207,32 @@ def test_two_thousand_idle_connections_are_held_and_others_are_answered(tmp_path
         for line in lines:
             line.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+# Replies in one write
+
+
+def test_a_reply_larger_than_one_write_arrives_whole(served: Served) -> None:
+    served.engine.answer = lambda _: outcome(b'"' + b"x" * 3_000_000 + b'"')
+    answer = served.plain("GET", "/lambda-url/u1/")
+    assert len(answer.body) == 3_000_002
+    assert "date" in answer.headers
+
+
+def test_a_reply_on_http_1_0_closes_the_connection(served: Served) -> None:
+    answer = served.raw(b"GET /_mayfly/health HTTP/1.0\r\n\r\n")
+    assert status(answer) == 200
+    assert answer.count(b"connection: close") == 1
+
+
+def test_a_reply_to_head_has_the_length_and_no_body(served: Served) -> None:
+    answer = served.raw(head(served, "Connection: close", request="HEAD / HTTP/1.1"))
+    assert answer.endswith(b"\r\n\r\n")
+    assert b"content-length: " in answer
+
+
+def test_a_line_break_in_a_header_is_never_sent() -> None:
+    with pytest.raises(AssertionError, match="line break"):
+        _head(200, [(b"x-a", b"1\r\nx-forged: 1")])
+    with pytest.raises(AssertionError, match="line break"):
+        _head(200, [(b"x-a", b"1\nx-forged: 1")])

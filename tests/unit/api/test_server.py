@@ -12,8 +12,11 @@ from pathlib import Path
 import pytest
 
 import mayfly
+from mayfly.api.asgi import Message
 from mayfly.api.auth import presign
+from mayfly.api.dispatch import Services
 from mayfly.api.platform import ServerBounds
+from mayfly.api.server import create_app
 from mayfly.cli.signer import Key
 from mayfly.model.errors import ShuttingDown, TooManyRequests
 from mayfly.model.function import UrlAuth
@@ -480,3 +483,25 @@ def test_an_operation_that_is_not_there_is_named(served: Served) -> None:
 def test_only_post_invokes(served: Served, method: str) -> None:
     assert served.signed(method, INVOKE).status == 404
     assert served.engine.invocations == []
+
+
+async def test_the_lifespan_protocol_is_spoken_and_a_websocket_refused(tmp_path: Path) -> None:
+    with serving(tmp_path) as served:
+        app = create_app(served.platform, Services({}))
+    asked: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return asked.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await app({"type": "lifespan"}, receive, send)
+    await app({"type": "websocket"}, receive, send)
+    assert [one["type"] for one in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+        "websocket.close",
+    ]
+    app.close()
