@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 
 from bench.http_client import KeepAlive, calls_per_second
-from bench.series import EVENT, Effort, Measured, run_alone, timed
+from bench.series import EVENT, Effort, Measured, paced, run_alone, timed
 from bench.server import OTHERS, free_port, running
 
-WHAT = "functions-framework, warm, one shared process"
+WHAT = "functions-framework, warm"
 SOURCE = """
 import functions_framework
 
@@ -38,8 +38,12 @@ def measure(effort: Effort) -> list[Measured]:
             with KeepAlive(url, EVENT) as client:
                 assert json.loads(client.call()) == json.loads(EVENT)
                 samples = timed(client.call, effort)
+                spaced = paced(client.call, effort.seconds)
             rate = calls_per_second(url, EVENT, clients=effort.clients, seconds=effort.seconds)
-    return [Measured("i", WHAT, samples, per_second=rate)]
+    return [
+        Measured("i", f"{WHAT}, back to back", samples, per_second=rate),
+        Measured("i", f"{WHAT}, a call every 10 ms", spaced),
+    ]
 
 
 if __name__ == "__main__":

@@ -24,25 +24,32 @@ def measure(effort: Effort) -> list[Measured]:
     """All rows; what does not come up is reported as missing."""
     try:
         with daemon() as platform:
-            rows = [_idle(platform)]
+            rows = [_idle(platform, "nothing deployed")]
+            platform.deploy("minimal")
+            with platform.client("minimal") as client:
+                client.call()
+            rows.append(_idle(platform, "one function parked"))
         return [*rows, *(_parked(count, effort) for count in COUNTS)]
     except RuntimeError as failed:
         return [Measured("e", "memory", missing=str(failed).splitlines()[-1])]
 
 
-def _idle(platform: Daemon) -> Measured:
-    """The platform with nothing to do: all its processes together."""
+def _idle(platform: Daemon, state: str) -> Measured:
+    """The platform with nothing to do: mayflyd and its launchers, and all that they hold."""
     start = _cpu_ticks(platform.pid)
     time.sleep(IDLE_S)
     used = _cpu_ticks(platform.pid) - start
     pids = tree(platform.pid)
+    own = [platform.pid, *_children(platform.pid)]
     figures = {
-        "resident_kib": float(sum(_rollup(pid).get("Rss", 0) for pid in pids)),
-        "proportional_kib": float(sum(_rollup(pid).get("Pss", 0) for pid in pids)),
-        "processes": float(len(pids)),
+        "own_processes": float(len(own)),
+        "own_resident_kib": float(sum(_rollup(pid).get("Rss", 0) for pid in own)),
+        "own_proportional_kib": float(sum(_rollup(pid).get("Pss", 0) for pid in own)),
+        "all_proportional_kib": float(sum(_rollup(pid).get("Pss", 0) for pid in pids)),
+        "all_processes": float(len(pids)),
         "cpu_percent": used / 100 / IDLE_S * 100,
     }
-    return Measured("e", "the platform idle, all its processes", figures=figures)
+    return Measured("e", f"the platform idle, {state}", figures=figures)
 
 
 def _parked(count: int, effort: Effort) -> Measured:
@@ -81,11 +88,14 @@ def _isolates(platform: Daemon) -> list[dict[str, Any]]:
 
 def tree(pid: int) -> list[int]:
     """A process and all below it."""
+    return [pid, *(one for child in _children(pid) for one in tree(child))]
+
+
+def _children(pid: int) -> list[int]:
     try:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
-    return [pid, *(one for child in children for one in tree(int(child)))]
 
 
 def _rollup(pid: int) -> dict[str, int]:

@@ -12,15 +12,14 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.daemon import RUNTIME, SOURCE, Daemon, daemon, invoke_path, zipped
 from bench.http_client import calls_per_second
-from bench.series import EVENT, HANDLER, Effort, Measured, run_alone, timed
+from bench.series import EVENT, HANDLER, Effort, Measured, paced, run_alone, timed
 
-PACE_S = 0.010
 COLD_CALLS = 21
+FRESH, WARM = "Mayfly, fresh isolate a call", 'Mayfly, reuse = "warm"'
 
 
 def measure(effort: Effort, source: Path = SOURCE) -> list[Measured]:
@@ -36,12 +35,12 @@ def _measure(platform: Daemon, effort: Effort) -> list[Measured]:
     platform.deploy("fresh")
     platform.deploy("warm", reuse="warm")
     return [
-        _times(platform, "fresh", effort, "a", "Mayfly, a fresh sealed isolate for each call"),
-        _paced(platform, "fresh", effort, "a", "... a call every 10 ms"),
-        _times(platform, "warm", effort, "b", 'Mayfly, reuse = "warm"'),
-        _paced(platform, "warm", effort, "b", "... a call every 10 ms"),
-        _rate(platform, "fresh", effort, "Mayfly, fresh"),
-        _rate(platform, "warm", effort, 'Mayfly, reuse = "warm"'),
+        _times(platform, "fresh", effort, "a", FRESH),
+        _paced(platform, "fresh", effort, "a", f"{FRESH}, a call every 10 ms"),
+        _times(platform, "warm", effort, "b", WARM),
+        _paced(platform, "warm", effort, "b", f"{WARM}, a call every 10 ms"),
+        _rate(platform, "fresh", effort, FRESH),
+        _rate(platform, "warm", effort, WARM),
         *_cold(platform, effort),
     ]
 
@@ -55,19 +54,6 @@ def _times(platform: Daemon, name: str, effort: Effort, letter: str, what: str) 
 def _paced(platform: Daemon, name: str, effort: Effort, letter: str, what: str) -> Measured:
     with platform.client(name) as client:
         return Measured(letter, what, paced(client.call, effort.seconds))
-
-
-def paced(call: Callable[[], object], seconds: float) -> list[int]:
-    """Call every `PACE_S`; microseconds of each call."""
-    samples: list[int] = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter_ns()
-        call()
-        took_ns = time.perf_counter_ns() - start
-        samples.append(took_ns // 1_000)
-        time.sleep(max(0.0, PACE_S - took_ns / 1e9))
-    return samples
 
 
 def _rate(platform: Daemon, name: str, effort: Effort, what: str) -> Measured:

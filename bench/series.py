@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 EVENT = b'{"message":"mayfly","numbers":[1,2,3,4,5,6,7,8]}'
+PACE_S = 0.010
 HANDLER = "def handler(event, context):\n    return event\n"
 
 
@@ -81,6 +82,19 @@ def timed(call: Callable[[], object], effort: Effort, *, warm_up: int = 20) -> l
         start = time.perf_counter_ns()
         call()
         samples.append((time.perf_counter_ns() - start) // 1_000)
+    return samples
+
+
+def paced(call: Callable[[], object], seconds: float) -> list[int]:
+    """Call every `PACE_S`; microseconds of each call."""
+    samples: list[int] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter_ns()
+        call()
+        took_ns = time.perf_counter_ns() - start
+        samples.append(took_ns // 1_000)
+        time.sleep(max(0.0, PACE_S - took_ns / 1e9))
     return samples
 
 
