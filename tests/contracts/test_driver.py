@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -23,6 +25,8 @@ from mayfly.testing.clock import VirtualClock
 from mayfly.testing.driver import FakeDriver, FakeSnapshot, Plan
 from mayfly.testing.ids import SeededIds
 from tests.contracts.driver_handlers import FAKES, IMPORT_PRINTS, SCRIPT, SOURCE
+from tests.support.platform import RUNTIME
+from tests.support.process_driver import process_driver
 
 PATIENCE_S = 20.0
 
@@ -160,7 +164,19 @@ async def _fake(code_path: Path) -> AsyncIterator[Bench]:
     yield Bench(driver, code_path, "python3.11", kill, SeededIds(1))
 
 
-DRIVERS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {"fake": _fake}
+@asynccontextmanager
+async def _process(code_path: Path) -> AsyncIterator[Bench]:
+    def kill(snapshot: Snapshot) -> None:
+        os.kill(snapshot.facts.pid, signal.SIGKILL)
+
+    async with process_driver() as driver:
+        yield Bench(driver, code_path, RUNTIME, kill, SeededIds(1))
+
+
+DRIVERS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {
+    "fake": _fake,
+    "process": _process,
+}
 
 
 @pytest.fixture(params=list(DRIVERS))

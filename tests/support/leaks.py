@@ -25,6 +25,8 @@ _TEMPORARY = ("/tmp", "/var/tmp", "/dev/shm", "/run", "/run/netns")
 _CGROUPS = Path("/sys/fs/cgroup")
 _CGROUP_DEPTH_MAX = 6
 _OURS = "mayfly"
+# What the suite shares until it ends: pytest's own folders and the trees of runtimes.
+_SHARED = ("pytest-of-", "runtimes")
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _differences(before: Census, now: Census, mark: str) -> list[str]:
         *(f"mount {one}" for one in now.mounts - before.mounts),
         *(f"cgroup {one}" for one in now.cgroups - before.cgroups if _is_empty(one)),
         *(f"file {one}" for one in now.files - before.files if _is_our_file(one, mark)),
-        *(f"file {one}" for one in Path(mark).iterdir() if not one.name.startswith("pytest-of-")),
+        *(f"file {one}" for one in Path(mark).iterdir() if not one.name.startswith(_SHARED)),
     ]
 
 

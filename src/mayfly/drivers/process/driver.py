@@ -100,6 +100,7 @@ class ProcessDriver:
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
         self._uids = 0
+        self._closed = False
 
     async def snapshot(self, spec: SnapshotSpec, nursery: Nursery) -> ProcessSnapshot:
         """Make a snapshot (port `Driver.snapshot`)."""
@@ -193,7 +194,10 @@ class ProcessDriver:
         return Answer(document, ErrorKind.UNHANDLED, kind), pid
 
     async def close(self) -> None:
-        """Close every snapshot, then the launchers."""
+        """Close every snapshot, then the launchers; harmless when it is done."""
+        if self._closed:
+            return
+        self._closed = True
         for household in list(self._snapshots):
             await household.close()
         for launcher in self._launchers.values():
