@@ -17,7 +17,6 @@ import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 import uvloop
@@ -30,7 +29,7 @@ from mayfly.api.platform import BuiltFunction, Platform, ServerBounds
 from mayfly.api.server import create_app
 from mayfly.cli.signer import Key, sign
 from mayfly.engine.census import FunctionStatistics, Resident, ResidentKind
-from mayfly.model.errors import MayflyError, NotFound
+from mayfly.model.errors import MayflyError
 from mayfly.model.event import Event
 from mayfly.model.function import Code, Function, FunctionUrl, Settings, UrlAuth
 from mayfly.model.invocation import Invocation, Life, Outcome
@@ -38,7 +37,12 @@ from mayfly.ports import LogLine, RuntimeInfo
 from mayfly.sources.http import FunctionUrls
 from mayfly.telemetry import Metrics
 from mayfly.testing.ids import SeededIds
-from mayfly.testing.memory import MemoryBacklog, MemoryRegistry
+from mayfly.testing.memory import (
+    MemoryBacklog,
+    MemoryCodeStore,
+    MemoryLogStore,
+    MemoryRegistry,
+)
 
 KEY = Key("AKIAMAYFLYTESTKEY001", "secret")
 NOW_MS = 1_800_000_000_000.0
@@ -156,72 +160,27 @@ class EngineDouble:
             await self._gate.wait()
 
 
-class CodeDouble:
-    """Archives in a folder, under their digests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    async def put_archive(self, archive: bytes) -> Code:
-        digest = sha256(archive).hexdigest()
-        (self.folder / digest).write_bytes(archive)
-        return Code(digest, len(archive))
-
-    def archive_path(self, digest: str) -> Path:
-        path = self.folder / digest
-        if not path.exists():
-            raise NotFound(f"no archive has the digest {digest}")
-        return path
-
-    def tree_path(self, digest: str) -> Path:
-        return self.archive_path(digest)
-
-    def dependencies_path(self, digest: str) -> Path:
-        return self.archive_path(digest)
-
-    async def collect(self, keep: frozenset[str]) -> int:
-        return len(keep) * 0
-
-
-class LogsDouble:
-    """Lines in a list; followers get what is appended from then on."""
+class LogsDouble(MemoryLogStore):
+    """Tells when a follower has been closed."""
 
     def __init__(self) -> None:
-        self.lines: list[LogLine] = []
-        self.followers: list[asyncio.Queue[LogLine]] = []
+        super().__init__()
         self.closed = threading.Event()
 
-    def append_nowait(
-        self, function_name: str, request_id: str, when_ms: float, data: bytes
-    ) -> None:
-        del function_name
-        for text in data.decode().splitlines():
-            line = LogLine(int(when_ms), request_id, text)
-            self.lines.append(line)
-            for queue in self.followers:
-                queue.put_nowait(line)
+    def follow(self, function_name: str) -> AsyncIterator[LogLine]:
+        followed = super().follow(function_name)
 
-    async def read(
-        self, function_name: str, *, since_ms: float = 0, limit: int = 10_000
-    ) -> Sequence[LogLine]:
-        del function_name
-        return [line for line in self.lines if line.when_ms >= since_ms][-limit:]
+        async def lines() -> AsyncIterator[LogLine]:
+            try:
+                async for line in followed:
+                    yield line
+            finally:
+                self.closed.set()
 
-    async def follow(self, function_name: str) -> AsyncIterator[LogLine]:
-        del function_name
-        queue: asyncio.Queue[LogLine] = asyncio.Queue()
-        self.followers.append(queue)
-        try:
-            while True:
-                yield await queue.get()
-        finally:
-            self.closed.set()
+        return lines()
 
-    async def forget(self, function_name: str) -> None:
-        del function_name
-
-    async def flush(self) -> None:
-        return
+    def texts(self, function_name: str = "echo") -> list[str]:
+        return [line.text for line in self._lines.get(function_name, [])]
 
 
 @dataclass
@@ -273,6 +232,7 @@ class Served:
     registry: MemoryRegistry
     logs: LogsDouble
     builder: BuilderDouble
+    code: MemoryCodeStore
     server: Server
     stopped: threading.Event
 
@@ -370,7 +330,7 @@ def serving(
     stopped = threading.Event()
     ids = SeededIds()
     registry, engine, logs = MemoryRegistry(), EngineDouble(), LogsDouble()
-    builder, code = BuilderDouble(), CodeDouble(folder)
+    builder, code = BuilderDouble(), MemoryCodeStore(folder, plant=lambda _archive, _tree: None)
     platform = Platform(
         registry=registry,
         code=code,
@@ -400,7 +360,7 @@ def serving(
         assert running.ready.wait(WAIT_S)
         assert running.server is not None
         yield Served(
-            listener.port, platform, engine, registry, logs, builder, running.server, stopped
+            listener.port, platform, engine, registry, logs, builder, code, running.server, stopped
         )
     finally:
         running.stop()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import socket
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -161,7 +161,7 @@ def test_a_platform_that_stops_is_a_503(served: Served) -> None:
 def test_an_unusable_answer_is_explained_in_the_function_s_log(served: Served) -> None:
     served.engine.answer = lambda _: outcome(b'{"statusCode":200,"body":{"a":1}}')
     assert served.plain("GET", "/lambda-url/u1/").status == 502
-    assert "json.dumps" in served.logs.lines[0].text
+    assert "json.dumps" in served.logs.texts()[0]
 
 
 def test_an_error_nobody_foresaw_is_a_500_that_tells_no_secrets(served: Served) -> None:
@@ -321,16 +321,14 @@ def test_a_client_that_resets_in_the_middle_of_its_body_calls_nothing(served: Se
 # Archives
 
 
-def put_archive(served: Served, tmp_path: Path, content: bytes) -> str:
-    del served
-    digest = sha256(content).hexdigest()
-    (tmp_path / digest).write_bytes(content)
-    return f"/_mayfly/code/{digest}"
+def put_archive(served: Served, content: bytes) -> str:
+    code = asyncio.run(served.code.put_archive(content))
+    return f"/_mayfly/code/{code.digest}"
 
 
-def test_a_presigned_address_opens_an_archive(served: Served, tmp_path: Path) -> None:
+def test_a_presigned_address_opens_an_archive(served: Served) -> None:
     content = bytes(range(256)) * 4_000
-    path = put_archive(served, tmp_path, content)
+    path = put_archive(served, content)
     signed = presign(
         served.platform.keys,
         method="GET",
@@ -345,10 +343,10 @@ def test_a_presigned_address_opens_an_archive(served: Served, tmp_path: Path) ->
 
 @pytest.mark.parametrize("expires_s", [1])
 def test_an_address_that_is_expired_or_changed_opens_nothing(
-    served: Served, tmp_path: Path, expires_s: int
+    served: Served, expires_s: int
 ) -> None:
-    path = put_archive(served, tmp_path, b"one")
-    other = put_archive(served, tmp_path, b"two")
+    path = put_archive(served, b"one")
+    other = put_archive(served, b"two")
     address = served.platform.endpoint + path
     late = presign(
         served.platform.keys,

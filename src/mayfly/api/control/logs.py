@@ -1,15 +1,14 @@
 """A function's log, read and followed.
 
 Following begins before what is there is read, so that no line falls in between; a line that both
-saw is told once.
+saw is told once. The store bounds what waits for a reader who is slow.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import aclosing
-from typing import cast
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
 
 from mayfly.api.control.stream import LineStream, line_stream
 from mayfly.api.exchange import Exchange
@@ -18,7 +17,8 @@ from mayfly.model.errors import NotFound
 from mayfly.ports import LogLine
 
 LINES_MAX = 100_000
-_QUEUED_MAX = 10_000
+# A line carries the time at which it was taken in, which is not quite when it was printed.
+_OVERLAP_MS = 1_000
 
 
 async def send_logs(
@@ -35,50 +35,27 @@ async def send_logs(
     Raises:
         NotFound: No function of this name is or was here. Nothing was sent.
     """
+    timeout_s = platform.limits.send_timeout_s
     if not follow:
         lines = await _read(platform, name, since_ms, limit)
-        async with line_stream(exchange, timeout_s=platform.limits.send_timeout_s) as stream:
+        async with line_stream(exchange, timeout_s=timeout_s) as stream:
             await _put_all(stream, lines)
         return
-    queue: asyncio.Queue[LogLine] = asyncio.Queue(_QUEUED_MAX)
-    async with asyncio.TaskGroup() as group:
-        feeder = group.create_task(_feed(platform.logs.follow(name), queue))
-        # Let the feeder reach its first wait: from there on, lines go to the queue.
-        await asyncio.sleep(0)
-        try:
-            lines = await _read(platform, name, since_ms, limit)
-            await _send_following(platform, exchange, lines, queue)
-        finally:
-            feeder.cancel()
-
-
-async def _send_following(
-    platform: Platform,
-    exchange: Exchange,
-    lines: Sequence[LogLine],
-    queue: asyncio.Queue[LogLine],
-) -> None:
-    timeout_s = platform.limits.send_timeout_s
-    async with line_stream(exchange, timeout_s=timeout_s, abandon=True) as stream:
-        await _put_all(stream, lines)
-        told = set(lines[-_QUEUED_MAX:])
-        while True:
-            line = await queue.get()
-            if line in told:
-                told.discard(line)
-            else:
-                await _put_all(stream, (line,))
-
-
-async def _feed(lines: AsyncIterator[LogLine], queue: asyncio.Queue[LogLine]) -> None:
-    # The port promises an iterator that can be closed: an asynchronous generator.
-    async with aclosing(cast("_Closable", lines)) as closable:
-        async for line in closable:
-            await queue.put(line)
-
-
-class _Closable(AsyncIterator[LogLine]):
-    async def aclose(self) -> None: ...
+    async with AsyncExitStack() as stack:
+        began_ms = platform.clock.now_ms()
+        follower = platform.logs.follow(name)
+        close = getattr(follower, "aclose", None)
+        if close is not None:
+            stack.push_async_callback(close)
+        lines = await _read(platform, name, since_ms, limit)
+        told = Counter(line for line in lines if line.when_ms >= began_ms - _OVERLAP_MS)
+        async with line_stream(exchange, timeout_s=timeout_s, abandon=True) as stream:
+            await _put_all(stream, lines)
+            async for line in follower:
+                if told[line]:
+                    told[line] -= 1
+                else:
+                    await _put_all(stream, (line,))
 
 
 async def _read(platform: Platform, name: str, since_ms: float, limit: int) -> Sequence[LogLine]:
@@ -89,7 +66,7 @@ async def _read(platform: Platform, name: str, since_ms: float, limit: int) -> S
     return lines
 
 
-async def _put_all(stream: LineStream, lines: Sequence[LogLine]) -> None:
+async def _put_all(stream: LineStream, lines: Iterable[LogLine]) -> None:
     for line in lines:
         await stream.put(
             {"when_ms": line.when_ms, "request_id": line.request_id, "text": line.text}

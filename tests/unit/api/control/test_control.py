@@ -341,9 +341,11 @@ def append(served: Served, text: str, when_ms: float = NOW_MS) -> None:
     """Append on the server's loop, as the engine does."""
     loop = served.engine._loop
     if loop is None:
-        served.logs.append_nowait("echo", "r1", when_ms, text.encode())
+        served.logs.append_nowait("echo", "r1", when_ms, f"{text}\n".encode())
     else:
-        loop.call_soon_threadsafe(served.logs.append_nowait, "echo", "r1", when_ms, text.encode())
+        loop.call_soon_threadsafe(
+            served.logs.append_nowait, "echo", "r1", when_ms, f"{text}\n".encode()
+        )
 
 
 def test_a_log_is_read_newest_lines_oldest_first(served: Served) -> None:
