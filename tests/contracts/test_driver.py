@@ -8,142 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from mayfly.model.errors import IsolateLost
-from mayfly.model.function import Code, Function, Reuse, Settings
-from mayfly.model.invocation import Answer, ErrorKind, Invocation
-from mayfly.ports import Driver, Isolate, Snapshot, SnapshotSpec
+from mayfly.model.function import Reuse
+from mayfly.model.invocation import Answer, ErrorKind
+from mayfly.ports import Snapshot
 from mayfly.testing.clock import VirtualClock
 from mayfly.testing.driver import FakeDriver, FakeSnapshot, Plan
 from mayfly.testing.ids import SeededIds
 from tests.contracts.driver_handlers import FAKES, IMPORT_PRINTS, SCRIPT, SOURCE
+from tests.support.bench import PATIENCE_S, Bench, Watcher, births
 from tests.support.platform import RUNTIME
-from tests.support.process_driver import process_driver
-
-PATIENCE_S = 20.0
-
-
-class Watcher:
-    """A Nursery that remembers."""
-
-    def __init__(self) -> None:
-        self.parked: list[Isolate] = []
-        self.died: list[Isolate] = []
-        self.printed = b""
-        self.import_printed = b""
-        self.snapshot_deaths: list[str] = []
-        self._news = asyncio.Event()
-
-    def isolate_parked(self, isolate: Isolate) -> None:
-        self.parked.append(isolate)
-        self._news.set()
-
-    def isolate_output(self, isolate: Isolate, data: bytes) -> None:
-        assert isolate in self.parked
-        self.printed += data
-        self._news.set()
-
-    def isolate_died(self, isolate: Isolate) -> None:
-        assert isolate in self.parked, "dead before it was parked"
-        assert isolate not in self.died, "reported dead twice"
-        self.died.append(isolate)
-        self._news.set()
-
-    def snapshot_output(self, data: bytes) -> None:
-        self.import_printed += data
-        self._news.set()
-
-    def snapshot_died(self, reason: str) -> None:
-        self.snapshot_deaths.append(reason)
-        self._news.set()
-
-    async def until(self, what: Callable[[], bool]) -> None:
-        """Wait until `what` holds; asked again at each piece of news."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not what():
-                self._news.clear()
-                await self._news.wait()
-
-
-@dataclass
-class Bench:
-    """A driver and what it needs to be tried.
-
-    Args:
-        driver: Under test.
-        code_path: Holds app.py and script.py.
-        runtime: A runtime that the driver has.
-        kill_snapshot: Kills a snapshot from outside, as an operator's `kill -9` does.
-    """
-
-    driver: Driver
-    code_path: Path
-    runtime: str
-    kill_snapshot: Callable[[Snapshot], None]
-    ids: SeededIds
-    closed: bool = False
-
-    async def close(self) -> None:
-        """Close the driver, once."""
-        if not self.closed:
-            self.closed = True
-            await self.driver.close()
-
-    def spec(
-        self,
-        handler: str = "app.echo",
-        *,
-        reuse: Reuse = Reuse.NEVER,
-        script: str | None = None,
-        timeout_s: int = 10,
-    ) -> SnapshotSpec:
-        function = Function(
-            name="contract",
-            code=Code("digest", 1),
-            settings=Settings(
-                handler=handler, runtime=self.runtime, reuse=reuse, timeout_s=timeout_s
-            ),
-            revision_id="r",
-            modified_ms=0,
-        )
-        return SnapshotSpec(
-            snapshot_id=self.ids.token(12),
-            function=function,
-            code_path=self.code_path,
-            dependencies_path=None,
-            environment={"PATH": "/usr/bin:/bin"},
-            init_timeout_s=PATIENCE_S,
-            pids_max=64,
-            script=script,
-        )
-
-    async def up(
-        self, handler: str = "app.echo", *, reuse: Reuse = Reuse.NEVER
-    ) -> tuple[Snapshot, Watcher, Isolate]:
-        """A snapshot and one parked isolate of it."""
-        watcher = Watcher()
-        snapshot = await self.driver.snapshot(self.spec(handler, reuse=reuse), watcher)
-        assert snapshot.facts.failure is None, snapshot.facts.failure
-        return snapshot, watcher, (await births(snapshot, watcher, 1))[0]
-
-    def invocation(self, payload: bytes = b'{"a": 1}') -> Invocation:
-        function = self.spec().function
-        return Invocation(self.ids.uuid(), function, payload, function.arn)
-
-
-async def births(snapshot: Snapshot, watcher: Watcher, count: int) -> list[Isolate]:
-    before = len(watcher.parked)
-    snapshot.birth(count)
-    await watcher.until(lambda: len(watcher.parked) == before + count)
-    return watcher.parked[before:]
+from tests.support.process_driver import kill_snapshot, process_driver
 
 
 def document(answer: Answer) -> Mapping[str, object]:
@@ -166,11 +47,8 @@ async def _fake(code_path: Path) -> AsyncIterator[Bench]:
 
 @asynccontextmanager
 async def _process(code_path: Path) -> AsyncIterator[Bench]:
-    def kill(snapshot: Snapshot) -> None:
-        os.kill(snapshot.facts.pid, signal.SIGKILL)
-
     async with process_driver() as driver:
-        yield Bench(driver, code_path, RUNTIME, kill, SeededIds(1))
+        yield Bench(driver, code_path, RUNTIME, kill_snapshot, SeededIds(1))
 
 
 DRIVERS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Bench]]] = {

@@ -9,6 +9,7 @@ The tree of a runtime is built once for the whole suite, as it is content-addres
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from mayfly.daemon import RealClock
 from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
-from mayfly.ports import RuntimeInfo
+from mayfly.ports import RuntimeInfo, Snapshot
 from tests.support.needs import need
 from tests.support.platform import RUNTIME
 from tests.support.unprivileged import user_namespaces
@@ -41,6 +42,11 @@ def runtimes_folder() -> Path:
 def new_tag() -> str:
     """A name for cgroups that no other driver of this machine has."""
     return f"t{os.getpid()}n{next(_numbers)}"
+
+
+def kill_snapshot(snapshot: Snapshot) -> None:
+    """As an operator would."""
+    os.kill(snapshot.facts.pid, signal.SIGKILL)
 
 
 @asynccontextmanager

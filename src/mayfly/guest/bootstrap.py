@@ -140,8 +140,13 @@ def _import_handler(name: str) -> _Handler:
         ) from None
     except BaseException as error:
         # SystemExit and KeyboardInterrupt at import are failed imports too, as on Lambda.
-        kind = "Runtime.ExitError" if isinstance(error, SystemExit) else type(error).__name__
-        raise _ImportFailed(kind, str(error), _stack(error)) from None
+        kind, message = type(error).__name__, str(error)
+        if isinstance(error, SystemExit):
+            kind = "Runtime.ExitError"
+            message = f"Error: Runtime exited with error: exit status {exit_code(error)}"
+        elif isinstance(error, MemoryError):
+            kind, message = "Runtime.OutOfMemory", "the import ran out of memory"
+        raise _ImportFailed(kind, message, _stack(error)) from None
     handler = getattr(module, attribute, None)
     if not callable(handler):
         raise _ImportFailed(
@@ -205,7 +210,7 @@ def serve_one(channel: socket.socket, handler: _Handler) -> bool:
     try:
         answer = _call(handler, meta, bytes(body[4 + meta_length :]))
     except _CallFailed as failure:
-        document = json.dumps(failure.document).encode()
+        document = to_json(failure.document)
         kind_name = str(failure.document["errorType"]).encode()[:255]
         flush()
         head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
@@ -214,6 +219,11 @@ def serve_one(channel: socket.socket, handler: _Handler) -> bool:
     flush()
     write_frame(channel, ANSWER, _U32.pack(_peak_kib()), answer)
     return True
+
+
+def to_json(document: _Document | None) -> bytes:
+    """An error document as JSON that every parser takes: lone surrogates become "?"."""
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class _CallFailed(Exception):

@@ -178,10 +178,17 @@ class ProcessDriver:
             if got is not None and not arrived.done():
                 arrived.set_result((got[1] if got[0] == IMPORTED else None, pid))
 
+        def gone() -> None:
+            if not arrived.done():
+                arrived.set_result((None, 0))
+
         self._hub.watch(tenant.fileno(), readable)
+        # The keeper's word of an end may come before the end of the tenant's channel.
+        household.when_gone(gone)
         try:
             document, pid = await arrived
         finally:
+            # -1 when it is closed: its number may be another's by now.
             self._hub.forget(tenant.fileno())
         if document is None:
             return await household.death_at_import(), 0

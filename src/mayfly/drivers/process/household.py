@@ -95,6 +95,10 @@ class ProcessSnapshot:
         """Of the snapshot's process."""
         return memory_of(self._facts.pid)
 
+    def when_gone(self, callback: Callable[[], object]) -> None:
+        """Call back once the keeper is gone; the tenant's channel is then closed on this side."""
+        self._gone.add_done_callback(lambda _gone: callback())
+
     async def death_at_import(self) -> Answer:
         """The tenant's channel ended before the import did: why?
 
@@ -253,7 +257,7 @@ class ProcessSnapshot:
         if self._gone.done():
             return
         self._read_output(0)
-        for fd in (self._control.fileno(), self._output):
+        for fd in (self._control.fileno(), self._tenant.fileno(), self._output):
             self.hub.forget(fd)
         self._control.close()
         self._tenant.close()

@@ -114,7 +114,7 @@ class Keeper:
     def _deliver(self) -> None:
         data = self._snapshot.recv(BORN.size)
         if len(data) < BORN.size:
-            self._end(0)
+            self._end(self._status_of_snapshot())
         (pid,) = BORN.unpack(data)
         if not self._unborn:
             self._end(0)  # The snapshot speaks unasked: it is not ours any more.
@@ -127,6 +127,13 @@ class Keeper:
             channel.close()
             os.close(log)
         self._conceive()
+
+    def _status_of_snapshot(self) -> int:
+        # Its sockets close before it can be waited for; one that lives on without is of no use.
+        # A process that exits already keeps its own status.
+        self._kill(self._snapshot_pid)
+        _pid, status = os.waitpid(self._snapshot_pid, 0)
+        return status
 
     def _complete(self, isolate_id: int, pid: int, channel: socket.socket, log: int) -> None:
         if pid <= 0:

@@ -112,7 +112,8 @@ def _set_limits(plan: Plan) -> None:
         resource.RLIMIT_RTPRIO: 0,
         resource.RLIMIT_NICE: 0,
         resource.RLIMIT_NOFILE: plan.open_files_max,
-        resource.RLIMIT_FSIZE: plan.tmp_bytes,
+        # A page more than /tmp holds: a full disk is then told as one (ENOSPC, not EFBIG).
+        resource.RLIMIT_FSIZE: plan.tmp_bytes + resource.getpagesize(),
     }
     if plan.cgroup.version == 0:
         # Without a memory cgroup the data segment is the nearest bound that programs survive.

@@ -69,7 +69,7 @@ def run(
     failure = function.load(config)
     guest.flush()
     guest.settle()
-    guest.write_frame(tenant, guest.IMPORTED, guest.json.dumps(failure).encode())
+    guest.write_frame(tenant, guest.IMPORTED, guest.to_json(failure))
     if failure is None:
         _Maternity(guest, function, hooks, config, tenant, keeper).work()
     os._exit(0)
