@@ -28,6 +28,7 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 from uvicorn.server import ServerState
 
+from mayfly.api.asgi import Application
 from mayfly.api.platform import ServerBounds
 from mayfly.ports import Ids
 
@@ -42,10 +43,24 @@ _PHRASES = {
 
 
 class ConnectionConfig(uvicorn.Config):
-    """uvicorn's configuration, and what a `Connection` needs beyond it."""
+    """uvicorn's configuration as we run it, and what a `Connection` needs beyond it."""
 
-    def __init__(self, app: Any, *, bounds: ServerBounds, ids: Ids, **rest: Any) -> None:  # noqa: ANN401  passed through
-        super().__init__(app, **rest)
+    def __init__(self, app: Application, *, bounds: ServerBounds, ids: Ids) -> None:
+        super().__init__(
+            app,
+            http=Connection,
+            ws="none",
+            interface="asgi3",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            access_log=False,
+            log_config=None,
+            log_level="critical",
+            backlog=bounds.backlog,
+            timeout_keep_alive=bounds.keep_alive_s,
+            timeout_graceful_shutdown=bounds.shutdown_s,
+        )
         self.bounds = bounds
         self.ids = ids
 
@@ -82,7 +97,9 @@ class Connection(HttpToolsProtocol):
         self._pace_timer: asyncio.TimerHandle | None = None
         self._refusal: tuple[int, str] | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+    def connection_made(  # type: ignore[override]  # as uvicorn's
+        self, transport: asyncio.Transport
+    ) -> None:
         """Start the clock of a client that connects and says nothing."""
         super().connection_made(transport)
         self.timeout_keep_alive_task = self.loop.call_later(

@@ -25,6 +25,8 @@ from mayfly.api.platform import ServerBounds
 from mayfly.model.errors import Conflict, InvalidParameter, MayflyError
 from mayfly.ports import Ids
 
+# Where a client on this machine finds a server that listens on every address.
+_NEAR = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
 _PORT_MAX = 65_535
 _TICK_S = 1.0
 
@@ -40,7 +42,7 @@ class Listener:
     @property
     def endpoint(self) -> str:
         """`http://HOST:PORT`, with a name or address that a client on this machine can use."""
-        local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  compared, not bound
+        local = _NEAR.get(self.host, self.host)
         return f"http://[{local}]:{self.port}" if ":" in local else f"http://{local}:{self.port}"
 
 
@@ -108,25 +110,8 @@ class Server:
     def __init__(
         self, app: Application, listener: Listener, *, bounds: ServerBounds, ids: Ids
     ) -> None:
-        config = ConnectionConfig(
-            app,
-            bounds=bounds,
-            ids=ids,
-            http=Connection,
-            ws="none",
-            interface="asgi3",
-            lifespan="off",
-            proxy_headers=False,
-            server_header=False,
-            access_log=False,
-            log_config=None,
-            log_level="critical",
-            backlog=bounds.backlog,
-            timeout_keep_alive=bounds.keep_alive_s,
-            timeout_graceful_shutdown=bounds.shutdown_s,
-        )
         self._listener = listener
-        self._uvicorn = _Uvicorn(config)
+        self._uvicorn = _Uvicorn(ConnectionConfig(app, bounds=bounds, ids=ids))
 
     @property
     def connections(self) -> int:

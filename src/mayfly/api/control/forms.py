@@ -1,4 +1,8 @@
-"""What the control API says of functions and nodes: the JSON forms that the command line reads."""
+"""What the control API says of functions and nodes: the JSON forms that the command line reads.
+
+Names and units are ours, not AWS's, and stay as they are: a form gains members and loses none.
+Nothing here changes anything.
+"""
 
 from __future__ import annotations
 

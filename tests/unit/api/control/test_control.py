@@ -43,7 +43,8 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 def built(**settings: object) -> BuiltFunction:
     chosen: dict[str, object] = {"handler": "app.handler", "runtime": "python3.11", **settings}
-    return BuiltFunction("echo", Settings(**chosen), CODE, UrlAuth.NONE)  # type: ignore[arg-type]  # by name
+    made = Settings(**chosen)  # type: ignore[arg-type]  # by name
+    return BuiltFunction("echo", made, CODE, UrlAuth.NONE)
 
 
 def message(document: dict[str, object]) -> str:
