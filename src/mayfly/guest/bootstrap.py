@@ -26,20 +26,17 @@ import importlib
 import io
 import json
 import os
-import random
 import resource
-import socket
 import struct
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, cast
 
-_Meta = dict[str, Any]
-_Document = dict[str, Any]
-_Handler = Callable[[Any, Any], Any]
+# `typing`, `traceback` and others are left to who needs them: what is loaded here, each isolate
+# holds, and each fork pays for.
+_Handler = Callable[[object, "Context"], object]
+_Document = dict[str, object]
 
 MAGIC = 0x464D
 CONFIG, IMPORTED, GO, READY, INVOKE, ANSWER, FAILURE = range(1, 8)
@@ -48,24 +45,32 @@ _U32 = struct.Struct("<I")
 _FAILURE_HEAD = struct.Struct("<IH")
 RESPONSE_BYTES_MAX = 6_291_556
 _CHUNK_BYTES = 65_536
+_WHITE_SPACE = " \t\n\r"  # RFC 8259, section 2
+_scan_json = getattr(json.JSONDecoder(), "scan_once")  # noqa: B009 - no type stub knows it
 
 
 class Context:
-    """Lambda's context object (Developer Guide, "Lambda context object in Python")."""
+    """Lambda's context object (Developer Guide, "Lambda context object in Python").
 
-    def __init__(self, meta: _Meta, environment: Mapping[str, str]) -> None:
+    What belongs to the version stands on the class, set at import; what belongs to the call, here.
+    """
+
+    function_name = ""
+    function_version = ""
+    memory_limit_in_mb = ""
+    log_group_name = ""
+    log_stream_name = ""
+    identity = None
+    tenant_id = None
+    client_context = None
+
+    def __init__(self, meta: Mapping[str, str]) -> None:
         self.aws_request_id = meta["id"]
         self.invoked_function_arn = meta["arn"]
-        self.function_name = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
-        self.function_version = environment.get("AWS_LAMBDA_FUNCTION_VERSION", "")
-        self.memory_limit_in_mb = environment.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-        self.log_group_name = environment.get("AWS_LAMBDA_LOG_GROUP_NAME", "")
-        self.log_stream_name = environment.get("AWS_LAMBDA_LOG_STREAM_NAME", "")
-        self.identity = None
-        self.tenant_id = None
-        client = meta.get("client_context")
-        self.client_context = _Client(json.loads(client)) if client else None
-        self._deadline_ms = meta["deadline_ms"]
+        self._deadline_ms = float(meta["deadline_ms"])
+        client = meta["client_context"]
+        if client:
+            self.client_context = _Client(json.loads(client))
 
     def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the deadline, never below 0."""
@@ -79,7 +84,7 @@ class Context:
 class _Client:
     """The client context that mobile SDKs send: custom, env, client."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, object]) -> None:
         self.custom = document.get("custom") or {}
         self.env = document.get("env") or {}
         self.client = document.get("client")
@@ -92,32 +97,50 @@ class Function:
         self.handler: _Handler | None = None
         self.script: str | None = None
 
-    def load(self, config: dict[str, Any]) -> _Document | None:
+    def load(self, config: Mapping[str, object]) -> _Document | None:
         """Take the environment and import the handler.
 
         Returns:
             None, or Lambda's error document as a dict when the import failed.
         """
+        environment, path = config["environment"], config["path"]
+        assert isinstance(environment, dict)
+        assert isinstance(path, list)
         os.environ.clear()
-        os.environ.update(config["environment"])
+        os.environ.update(environment)
         if hasattr(time, "tzset"):
             time.tzset()
-        sys.path[:] = config["path"] + [p for p in sys.path if p not in config["path"]]
+        sys.path[:] = path + [p for p in sys.path if p not in path]
         sys.argv[:] = [""]
-        self.script = config.get("script")
-        if self.script:
+        for attribute, variable in _CONTEXT_VARIABLES.items():
+            setattr(Context, attribute, environment.get(variable, ""))
+        if config["script"]:
+            self.script = str(config["script"])
             return None
         try:
-            self.handler = _import_handler(config["handler"])
+            self.handler = _import_handler(str(config["handler"]))
         except _ImportFailed as failure:
             return failure.document
         return None
 
 
+_CONTEXT_VARIABLES = {
+    "function_name": "AWS_LAMBDA_FUNCTION_NAME",
+    "function_version": "AWS_LAMBDA_FUNCTION_VERSION",
+    "memory_limit_in_mb": "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+    "log_group_name": "AWS_LAMBDA_LOG_GROUP_NAME",
+    "log_stream_name": "AWS_LAMBDA_LOG_STREAM_NAME",
+}
+
+
 class _ImportFailed(Exception):
     def __init__(self, kind: str, message: str, trace: Iterable[str] = ()) -> None:
         super().__init__(message)
-        self.document = {"errorMessage": message, "errorType": kind, "stackTrace": list(trace)}
+        self.document: _Document = {
+            "errorMessage": message,
+            "errorType": kind,
+            "stackTrace": list(trace),
+        }
 
 
 def _import_handler(name: str) -> _Handler:
@@ -147,89 +170,90 @@ def _import_handler(name: str) -> _Handler:
         elif isinstance(error, MemoryError):
             kind, message = "Runtime.OutOfMemory", "the import ran out of memory"
         raise _ImportFailed(kind, message, _stack(error)) from None
-    handler = getattr(module, attribute, None)
+    handler: _Handler | None = getattr(module, attribute, None)
     if not callable(handler):
         raise _ImportFailed(
             "Runtime.HandlerNotFound", f"Handler '{attribute}' missing on module '{module_name}'"
         )
-    return cast("_Handler", handler)
+    return handler
 
 
 def _stack(error: BaseException) -> list[str]:
+    import traceback  # noqa: PLC0415 - most calls do not fail
+
     frames = traceback.extract_tb(error.__traceback__)
     kept = [f for f in frames if f.filename != __file__ and "importlib" not in f.filename]
     return traceback.format_list(kept)
 
 
-def read_frame(channel: socket.socket) -> tuple[int, memoryview | bytes]:
+def read_frame(fd: int) -> tuple[int, bytes]:
     """Read one frame.
 
     Returns:
         (kind, body), or (0, b"") when the other side has closed.
     """
-    data = channel.recv(_CHUNK_BYTES)
+    data = os.read(fd, _CHUNK_BYTES)
     if len(data) < HEADER.size:
         if not data:
             return 0, b""
-        data += _read_exactly(channel, HEADER.size - len(data))
+        data += _read_exactly(fd, HEADER.size - len(data))
     _magic, kind, _flags, length = HEADER.unpack_from(data)
     missing = HEADER.size + length - len(data)
     if missing > 0:
-        data += _read_exactly(channel, missing)
-    return kind, memoryview(data)[HEADER.size : HEADER.size + length]
+        data += _read_exactly(fd, missing)
+    return kind, data[HEADER.size :]
 
 
-def _read_exactly(channel: socket.socket, count: int) -> bytes:
-    buffer = bytearray(count)
-    view = memoryview(buffer)
-    while view:
-        got = channel.recv_into(view)
-        if not got:
+def _read_exactly(fd: int, count: int) -> bytes:
+    parts = []
+    while count > 0:
+        part = os.read(fd, min(count, 1 << 20))
+        if not part:
             raise EOFError("the platform closed the channel in the middle of a frame")
-        view = view[got:]
-    return bytes(buffer)
+        parts.append(part)
+        count -= len(part)
+    return b"".join(parts)
 
 
-def write_frame(channel: socket.socket, kind: int, *parts: bytes) -> None:
+def write_frame(fd: int, kind: int, *parts: bytes) -> None:
     """Write one frame; the parts are joined."""
     body = b"".join(parts)
-    channel.sendall(HEADER.pack(MAGIC, kind, 0, len(body)) + body)
+    data = HEADER.pack(MAGIC, kind, 0, len(body)) + body
+    sent = os.write(fd, data)
+    while sent < len(data):
+        sent += os.write(fd, memoryview(data)[sent:])
 
 
-def serve_one(channel: socket.socket, handler: _Handler) -> bool:
-    """Read one INVOKE, run `handler(event, context)`, write the answer.
+def serve_one(source: int, sink: int, handler: _Handler) -> bool:
+    """Read one INVOKE from `source`, run `handler(event, context)`, write the answer to `sink`.
 
     Returns:
-        True when there may be another one on this channel: it answered, and nothing failed.
+        True when there may be another one: it answered, and nothing failed.
     """
-    kind, body = read_frame(channel)
+    kind, body = read_frame(source)
     if kind != INVOKE:
         return False
     (meta_length,) = _U32.unpack_from(body)
-    meta = json.loads(bytes(body[4 : 4 + meta_length]))
+    event_at = 4 + meta_length
+    meta = json.loads(str(body[4:event_at], "utf-8"))
     try:
-        answer = _call(handler, meta, bytes(body[4 + meta_length :]))
+        answer = _call(handler, meta, body[event_at:])
     except _CallFailed as failure:
-        document = to_json(failure.document)
+        document = json.dumps(failure.document).encode()
         kind_name = str(failure.document["errorType"]).encode()[:255]
         flush()
         head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
-        write_frame(channel, FAILURE, head, kind_name, document)
+        write_frame(sink, FAILURE, head, kind_name, document)
         return False
     flush()
-    write_frame(channel, ANSWER, _U32.pack(_peak_kib()), answer)
+    write_frame(sink, ANSWER, _U32.pack(_peak_kib()), answer)
     return True
-
-
-def to_json(document: _Document | None) -> bytes:
-    """An error document as JSON that every parser takes: lone surrogates become "?"."""
-    return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class _CallFailed(Exception):
     def __init__(self, request_id: str, kind: str, message: str, trace: Iterable[str] = ()) -> None:
         super().__init__(message)
-        self.document = {
+        self.document: _Document = {
             "errorMessage": message,
             "errorType": kind,
             "requestId": request_id,
@@ -237,19 +261,18 @@ class _CallFailed(Exception):
         }
 
 
-def _call(handler: _Handler, meta: _Meta, payload: bytes) -> bytes:
+def _call(handler: _Handler, meta: Mapping[str, str], payload: bytes) -> bytes:
     request_id = meta["id"]
-    trace = meta.get("trace")
-    if trace:
-        os.environ["_X_AMZN_TRACE_ID"] = trace
+    if meta["trace"]:
+        os.environ["_X_AMZN_TRACE_ID"] = meta["trace"]
     try:
-        event = json.loads(payload) if payload else None
+        event = _decode(payload)
     except ValueError as error:
         raise _CallFailed(
             request_id, "Runtime.UnmarshalError", f"Unable to unmarshal input: {error}"
         ) from None
     try:
-        answer = handler(event, Context(meta, os.environ))
+        answer = handler(event, Context(meta))
     except MemoryError as error:
         _log_exception(error)
         raise _CallFailed(
@@ -261,9 +284,23 @@ def _call(handler: _Handler, meta: _Meta, payload: bytes) -> bytes:
     return _encode(request_id, answer)
 
 
+def _decode(payload: bytes) -> object:
+    """`json.loads`, past the parts of it that no payload needs."""
+    if not payload:
+        return None
+    text = str(payload, "utf-8").strip(_WHITE_SPACE)
+    try:
+        event, end = _scan_json(text, 0)
+    except StopIteration:
+        raise ValueError("no JSON value") from None
+    if end != len(text):
+        raise ValueError(f"extra data after character {end}")
+    return event
+
+
 def _encode(request_id: str, answer: object) -> bytes:
     try:
-        encoded = json.dumps(answer, ensure_ascii=False).encode()
+        encoded = _dump(answer).encode()
     except Exception as error:
         raise _CallFailed(
             request_id, "Runtime.MarshalError", f"Unable to marshal response: {error}"
@@ -276,6 +313,22 @@ def _encode(request_id: str, answer: object) -> bytes:
             f" size ({RESPONSE_BYTES_MAX} bytes).",
         )
     return encoded
+
+
+def _make_dump() -> Callable[[object], str]:
+    """`json.dumps(ensure_ascii=False)` with its C encoder made once, not for each answer."""
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    make = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return encoder.encode
+    encode = make(
+        *(None, encoder.default, json.encoder.encode_basestring, None),
+        *(encoder.key_separator, encoder.item_separator, False, False, True),
+    )
+    return lambda answer: "".join(encode(answer, 0))
+
+
+_dump = _make_dump()
 
 
 def _log_exception(error: BaseException) -> None:
@@ -316,29 +369,34 @@ def open_log_streams() -> None:
 
 def reseed() -> None:
     """Give this copy randomness of its own: what was seeded before the fork is the same in all."""
-    random.seed()
     modules = sys.modules
+    if "random" in modules:
+        modules["random"].seed()
     if "_ssl" in modules:
         modules["_ssl"].RAND_add(os.urandom(32), 32.0)
-    numpy_random = modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed(int.from_bytes(os.urandom(4), "little"))
+    if "numpy.random" in modules:
+        modules["numpy.random"].seed(int.from_bytes(os.urandom(4), "little"))
     if "tempfile" in modules:
         setattr(modules["tempfile"], "_name_sequence", None)  # noqa: B010 - no public name
 
 
-_REHEARSAL_META = {"id": "rehearsal", "arn": "", "deadline_ms": 0}
+_REHEARSAL_META = (
+    b'{"id": "rehearsal", "arn": "", "deadline_ms": 0, "trace": "", "client_context": ""}'
+)
+_REHEARSAL_EVENT = b'{"rehearsal": [1, 2.5, "x"]}'
 
 
 def rehearse(count: int) -> None:
     """Send `count` empty calls to oneself, so that a real one finds warm pages."""
-    mine, theirs = socket.socketpair()
-    with mine, theirs:
-        meta = json.dumps(_REHEARSAL_META).encode()
-        for _ in range(count):
-            write_frame(theirs, INVOKE, _U32.pack(len(meta)), meta, b'{"rehearsal": [1, 2.5, "x"]}')
-            serve_one(mine, _rehearsal_handler)
-            read_frame(theirs)
+    in_read, in_write = os.pipe()
+    out_read, out_write = os.pipe()
+    head = _U32.pack(len(_REHEARSAL_META))
+    for _ in range(count):
+        write_frame(in_write, INVOKE, head, _REHEARSAL_META, _REHEARSAL_EVENT)
+        serve_one(in_read, out_write, _rehearsal_handler)
+        read_frame(out_read)
+    for fd in (in_read, in_write, out_read, out_write):
+        os.close(fd)
 
 
 def _rehearsal_handler(event: object, context: Context) -> object:
@@ -346,16 +404,17 @@ def _rehearsal_handler(event: object, context: Context) -> object:
     return event
 
 
-def run_script(channel: socket.socket, path: str) -> None:
+def run_script(channel: int, path: str) -> None:
     """Read one INVOKE, its event {"args": [...], "stdin": base64}; run the file as `__main__`."""
     import base64  # noqa: PLC0415 - no function needs them, and every isolate would hold them
     import runpy  # noqa: PLC0415
+    import traceback  # noqa: PLC0415
 
     kind, body = read_frame(channel)
     if kind != INVOKE:
         return
     (meta_length,) = _U32.unpack_from(body)
-    event = json.loads(bytes(body[4 + meta_length :]))
+    event = json.loads(body[4 + meta_length :])
     _set_stdin(base64.b64decode(event.get("stdin") or ""))
     sys.argv[:] = [path, *event.get("args", [])]
     code = 0

@@ -21,7 +21,6 @@ import signal
 import socket
 import struct
 import sys
-from typing import NoReturn
 
 from mayfly.drivers.process import mounts, syscalls
 from mayfly.drivers.process.cgroups import Leaf
@@ -65,7 +64,7 @@ class Keeper:
         self._my_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._new_proc = True
 
-    def run(self) -> NoReturn:
+    def run(self) -> None:
         """Serve until the daemon closes the control socket or the snapshot dies."""
         wake_read, wake_write = socket.socketpair()
         for end in (wake_read, wake_write):
@@ -229,13 +228,13 @@ class Keeper:
         except OSError:
             os._exit(0)
 
-    def _end(self, status: int) -> NoReturn:
+    def _end(self, status: int) -> None:
         self._tell(SNAPSHOT_DIED, 0, status)
         sys.stdout.flush()
         os._exit(0)
 
 
-def _mount_and_exit() -> NoReturn:
+def _mount_and_exit() -> None:
     try:
         mounts.mount_proc("/proc")
     except OSError:

@@ -15,7 +15,6 @@ by the fork.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 import socket
@@ -23,7 +22,6 @@ import struct
 import sys
 import time
 from types import ModuleType
-from typing import NoReturn
 
 from mayfly.drivers.process.snapshot import record_fork_hooks
 
@@ -39,7 +37,7 @@ STEP_FAILED = b"T"
 _STEP = struct.Struct("<cIi")
 
 
-def main() -> NoReturn:
+def main() -> None:
     """Serve the socket whose number is the first argument until the daemon closes it."""
     requests = socket.socket(fileno=int(sys.argv[1]))
     requests.set_inheritable(False)
@@ -66,12 +64,12 @@ def main() -> NoReturn:
 
 def _load_guest(path: str) -> ModuleType:
     """Load the guest by its file: it is no part of this package for anyone who runs inside."""
-    specification = importlib.util.spec_from_file_location("bootstrap", path)
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
+    module = ModuleType("bootstrap")
+    module.__file__ = path
+    with open(path, encoding="utf-8") as file:
+        source = file.read()
     sys.modules["bootstrap"] = module
-    specification.loader.exec_module(module)
+    exec(compile(source, path, "exec"), module.__dict__)  # noqa: S102 - our own file
     return module
 
 
@@ -100,7 +98,7 @@ def _clean_up(folders: set[str]) -> None:
         time.sleep(0.02)  # noqa: TID251
 
 
-def _make(plan: Plan, fds: list[int], guest: ModuleType) -> NoReturn:
+def _make(plan: Plan, fds: list[int], guest: ModuleType) -> None:
     """In the launcher's child: make one snapshot's namespaces and keeper, then be gone."""
     control, tenant = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
     output = fds[2]
@@ -156,7 +154,7 @@ def _keep(
     output: int,
     cgroup_fds: list[int],
     guest: ModuleType,
-) -> NoReturn:
+) -> None:
     """In the keeper: seal, fork the snapshot, keep."""
     try:
         seal.seal_keeper(plan, lambda: _ask_for_maps(sync))
@@ -196,7 +194,7 @@ def _become_snapshot(
     keeper_socket: socket.socket,
     others: list[int],
     guest: ModuleType,
-) -> NoReturn:
+) -> None:
     try:
         for fd in others:
             os.close(fd)

@@ -7,7 +7,6 @@ it: they go from the daemon to the sealed snapshot directly.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
 
 ISOLATE_UID = 1000
 # The first id after the ranges that systemd-nspawn and useradd hand out.
@@ -24,7 +23,6 @@ class StepFailed(Exception):
         self.errno = number
 
 
-@dataclass(slots=True)
 class CgroupPlan:
     """Where limits are kept.
 
@@ -33,13 +31,13 @@ class CgroupPlan:
         folders: Controller name to the folder of this snapshot ("" names version 2's one tree).
     """
 
-    version: int = 0
-    folders: dict[str, str] = field(default_factory=dict)
+    def __init__(self, version: int = 0, folders: dict[str, str] | None = None) -> None:
+        self.version = version
+        self.folders = folders or {}
 
 
-@dataclass(slots=True)
 class Plan:
-    """One snapshot's seal.
+    """One snapshot's seal. A plain class: dataclasses would load a megabyte into every isolate.
 
     Args:
         snapshot_id: [a-z0-9]{8,32}.
@@ -47,32 +45,54 @@ class Plan:
         host_uid: What the isolate's one uid and gid are outside.
         root: Folder of the runtime's file tree, which becomes `/`, read-only.
         binds: (source outside, target inside) pairs, read-only.
-        tmp_bytes, memory_bytes, pids_max: Of one isolate.
+        tmp_bytes: Size of one isolate's /tmp.
+        memory_bytes: Memory of one isolate.
+        pids_max: Processes and threads of one isolate.
         cpu_shares: Weight of this snapshot and its isolates (cgroup v1's scale, 1024 is one).
         overhead_bytes: Memory that the snapshot and its parked isolates may hold beside
             `memory_bytes`.
         abi: Landlock's ABI version, 0 where there is none.
         filter_hex: The compiled seccomp program.
+        open_files_max: Descriptors of one process.
+        cgroup: Where limits are kept.
     """
 
-    snapshot_id: str
-    rootless: bool
-    host_uid: int
-    root: str
-    binds: list[list[str]]
-    tmp_bytes: int
-    memory_bytes: int
-    pids_max: int
-    cpu_shares: int
-    overhead_bytes: int
-    abi: int
-    filter_hex: str
-    open_files_max: int
-    cgroup: CgroupPlan
+    def __init__(  # noqa: PLR0913 - a record; each is named by its caller
+        self,
+        *,
+        snapshot_id: str,
+        rootless: bool,
+        host_uid: int,
+        root: str,
+        binds: list[list[str]],
+        tmp_bytes: int,
+        memory_bytes: int,
+        pids_max: int,
+        cpu_shares: int,
+        overhead_bytes: int,
+        abi: int,
+        filter_hex: str,
+        open_files_max: int,
+        cgroup: CgroupPlan,
+    ) -> None:
+        self.snapshot_id = snapshot_id
+        self.rootless = rootless
+        self.host_uid = host_uid
+        self.root = root
+        self.binds = binds
+        self.tmp_bytes = tmp_bytes
+        self.memory_bytes = memory_bytes
+        self.pids_max = pids_max
+        self.cpu_shares = cpu_shares
+        self.overhead_bytes = overhead_bytes
+        self.abi = abi
+        self.filter_hex = filter_hex
+        self.open_files_max = open_files_max
+        self.cgroup = cgroup
 
     def encode(self) -> bytes:
         """As JSON."""
-        return json.dumps(asdict(self)).encode()
+        return json.dumps({**vars(self), "cgroup": vars(self.cgroup)}).encode()
 
     @classmethod
     def decode(cls, data: bytes) -> Plan:

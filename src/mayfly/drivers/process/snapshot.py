@@ -19,8 +19,8 @@ import os
 import socket
 import struct
 import sys
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, NoReturn
 
 from mayfly.drivers.process import syscalls
 
@@ -31,11 +31,12 @@ ISOLATE_FLAGS = (
 # keeps its channel.
 _CHANNEL_FD_MIN = 1000
 BORN = struct.Struct("<i")
+_TWO_FDS = struct.Struct("<2i")
 _REHEARSALS = 2
 # Modules whose fork hooks only repair locks that other threads could hold.
 _LOCK_REPAIRERS = frozenset({"threading", "logging", "concurrent.futures.thread", "weakref"})
 
-_ForkHooks = dict[str, Any]
+_ForkHooks = dict[str, Callable[[], object] | None]
 
 
 def record_fork_hooks() -> list[_ForkHooks]:
@@ -46,22 +47,25 @@ def record_fork_hooks() -> list[_ForkHooks]:
     """
     recorded: list[_ForkHooks] = []
 
-    def register(**hooks: Any) -> None:  # noqa: ANN401 - the standard library's signature
+    def register(**hooks: Callable[[], object] | None) -> None:
         recorded.append(hooks)
 
-    os.register_at_fork = register
+    setattr(os, "register_at_fork", register)  # noqa: B010 - its place, not its type, is kept
     return recorded
 
 
 def run(
     guest: ModuleType, hooks: list[_ForkHooks], *, tenant: socket.socket, keeper: socket.socket
-) -> NoReturn:
-    """Import the handler as the CONFIG frame says, then make isolates until the keeper closes."""
-    tenant, keeper = _lift(tenant), _lift(keeper)
-    kind, body = guest.read_frame(tenant)
+) -> None:
+    """Import the handler as the CONFIG frame says, then make isolates until the keeper closes.
+
+    Ends the process.
+    """
+    tenant_fd, keeper = _lift(tenant.detach()), _lift_socket(keeper)
+    kind, body = guest.read_frame(tenant_fd)
     if kind != guest.CONFIG:
         os._exit(0)
-    config = guest.json.loads(bytes(body))
+    config = guest.json.loads(body)
     for name in [n for n in sys.modules if n == "mayfly" or n.startswith("mayfly.")]:
         del sys.modules[name]
     guest.open_log_streams()
@@ -69,17 +73,22 @@ def run(
     failure = function.load(config)
     guest.flush()
     guest.settle()
-    guest.write_frame(tenant, guest.IMPORTED, guest.to_json(failure))
+    guest.write_frame(tenant_fd, guest.IMPORTED, guest.json.dumps(failure).encode())
     if failure is None:
-        _Maternity(guest, function, hooks, config, tenant, keeper).work()
+        maternity = _Maternity(guest, function, hooks, tenant_fd, keeper)
+        maternity.work(reuse=bool(config["reuse"]))
     os._exit(0)
 
 
-def _lift(sock: socket.socket) -> socket.socket:
-    fd = fcntl.fcntl(sock.fileno(), fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD_MIN)
-    lifted = socket.socket(sock.family, sock.type, sock.proto, fileno=fd)
-    sock.close()
+def _lift(fd: int) -> int:
+    lifted = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _CHANNEL_FD_MIN)
+    os.close(fd)
     return lifted
+
+
+def _lift_socket(sock: socket.socket) -> socket.socket:
+    family, kind = sock.family, sock.type
+    return socket.socket(family, kind, 0, fileno=_lift(sock.detach()))
 
 
 class _Maternity:
@@ -88,61 +97,65 @@ class _Maternity:
     def __init__(
         self,
         guest: ModuleType,
-        function: Any,  # noqa: ANN401 - guest code is untyped: it runs on old Pythons
+        function: object,
         hooks: list[_ForkHooks],
-        config: dict[str, Any],
-        tenant: socket.socket,
+        tenant_fd: int,
         keeper: socket.socket,
     ) -> None:
         self._guest = guest
         self._function = function
-        self._reuse = config["reuse"]
-        self._tenant = tenant
+        self._tenant_fd = tenant_fd
         self._keeper = keeper
-        self._one_thread = len(os.listdir("/proc/self/task")) == 1
-        self._hooks = [h for h in hooks if not self._one_thread or not _repairs_locks(h)]
+        one_thread = len(os.listdir("/proc/self/task")) == 1
+        self._fork_bare = syscalls.fork_bare if one_thread else syscalls.fork_into
+        self._hooks = [h for h in hooks if not one_thread or not _repairs_locks(h)]
+        self._drop_capabilities = syscalls.prepared_capabilities()
 
-    def work(self) -> None:
+    def work(self, *, reuse: bool) -> None:
+        """Fork whenever the keeper asks; returns when it has closed."""
+        receive, send = self._keeper.recvmsg, self._keeper.send
+        room = socket.CMSG_SPACE(_TWO_FDS.size)
         while True:
-            data, fds, _flags, _address = socket.recv_fds(self._keeper, 1, 2)
+            data, ancillary, _flags, _address = receive(1, room)
             if not data:
                 return
-            channel_fd, log_fd = fds
+            channel_fd, log_fd = _TWO_FDS.unpack(ancillary[0][2])
             try:
                 pid = self._fork()
             except OSError as error:
                 pid = -(error.errno or errno.EAGAIN)
             if pid == 0:
-                self._live(channel_fd, log_fd)
+                self._live(channel_fd, log_fd, reuse=reuse)
             os.close(channel_fd)
             os.close(log_fd)
-            self._keeper.send(BORN.pack(pid))
+            send(BORN.pack(pid))
 
     def _fork(self) -> int:
-        for hook in reversed(self._hooks):
-            if hook.get("before"):
-                hook["before"]()
-        fork = syscalls.fork_bare if self._one_thread else syscalls.fork_into
-        pid = fork(ISOLATE_FLAGS)
-        side = "after_in_child" if pid == 0 else "after_in_parent"
-        for hook in self._hooks:
-            if hook.get(side):
-                hook[side]()
+        if not self._hooks:
+            return self._fork_bare(ISOLATE_FLAGS)
+        self._run_hooks("before")
+        pid = self._fork_bare(ISOLATE_FLAGS)
+        self._run_hooks("after_in_child" if pid == 0 else "after_in_parent")
         return pid
 
-    def _live(self, channel_fd: int, log_fd: int) -> NoReturn:
+    def _run_hooks(self, when: str) -> None:
+        for hooks in reversed(self._hooks) if when == "before" else self._hooks:
+            hook = hooks.get(when)
+            if hook is not None:
+                hook()
+
+    def _live(self, channel_fd: int, log_fd: int, *, reuse: bool) -> None:
+        """In the isolate, for the rest of its life."""
         code = 0
         try:
+            channel = self._keeper.fileno()
             os.dup2(log_fd, 1)
             os.dup2(log_fd, 2)
             os.close(log_fd)
-            self._tenant.close()
-            os.dup2(channel_fd, self._keeper.fileno(), inheritable=False)
+            os.close(self._tenant_fd)
+            os.dup2(channel_fd, channel, inheritable=False)
             os.close(channel_fd)
-            channel = socket.socket(
-                socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=self._keeper.detach()
-            )
-            self._wait_then_serve(channel)
+            self._wait_then_serve(channel, reuse=reuse)
         except SystemExit as error:
             code = self._guest.exit_code(error)
         except BaseException:  # noqa: BLE001 - the end of a process: nobody is above to handle it
@@ -150,19 +163,21 @@ class _Maternity:
         self._guest.flush()
         os._exit(code)
 
-    def _wait_then_serve(self, channel: socket.socket) -> None:
+    def _wait_then_serve(self, channel: int, *, reuse: bool) -> None:
         guest, function = self._guest, self._function
         kind, _body = guest.read_frame(channel)
         if kind != guest.GO:
             return
-        syscalls.keep_capabilities()
+        self._drop_capabilities()
         guest.reseed()
         guest.rehearse(_REHEARSALS)
         guest.write_frame(channel, guest.READY)
-        if function.script:
-            guest.run_script(channel, function.script)
+        script = getattr(function, "script", None)
+        if script:
+            guest.run_script(channel, script)
             return
-        while guest.serve_one(channel, function.handler) and self._reuse:
+        handler = getattr(function, "handler", None)
+        while guest.serve_one(channel, channel, handler) and reuse:
             pass
 
 

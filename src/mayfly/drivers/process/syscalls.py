@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import struct
+from collections.abc import Callable
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _python = ctypes.pythonapi
 
-ARCHITECTURE = platform.machine()
+ARCHITECTURE = os.uname().machine
 _NUMBERS = {
     "x86_64": {"clone": 56, "pivot_root": 155, "seccomp": 317, "capset": 126},
     "aarch64": {"clone": 220, "pivot_root": 41, "seccomp": 277, "capset": 91},
@@ -190,11 +190,22 @@ def prctl(option: int, value: int = 0, third: int = 0) -> int:
 
 def keep_capabilities(*capabilities: int) -> None:
     """capset(2): effective and permitted become exactly `capabilities`, inheritable nothing."""
+    prepared_capabilities(*capabilities)()
+
+
+def prepared_capabilities(*capabilities: int) -> Callable[[], None]:
+    """`keep_capabilities` with its structures made now and its one system call made later."""
     mask = sum(1 << c for c in capabilities)
     low, high = mask & 0xFFFF_FFFF, mask >> 32
     header = ctypes.create_string_buffer(struct.pack("<Ii", _CAPABILITY_VERSION_3, 0))
     data = ctypes.create_string_buffer(struct.pack("<6I", low, low, 0, high, high, 0))
-    _call("capset", header, data)
+    number = ctypes.c_long(_NUMBERS["capset"])
+
+    def capset() -> None:
+        if _libc.syscall(number, header, data) != 0:
+            _raise("capset")
+
+    return capset
 
 
 def drop_bounding_set(keep: frozenset[int]) -> None:
