@@ -163,7 +163,7 @@ def _import_handler(name: str) -> _Handler:
         ) from None
     except BaseException as error:
         # SystemExit and KeyboardInterrupt at import are failed imports too, as on Lambda.
-        kind, message = type(error).__name__, str(error)
+        kind, message = type(error).__name__, _words(error)
         if isinstance(error, SystemExit):
             kind = "Runtime.ExitError"
             message = f"Error: Runtime exited with error: exit status {exit_code(error)}"
@@ -239,7 +239,7 @@ def serve_one(source: int, sink: int, handler: _Handler) -> bool:
     try:
         answer = _call(handler, meta, body[event_at:])
     except _CallFailed as failure:
-        document = json.dumps(failure.document).encode()
+        document = to_json(failure.document)
         kind_name = str(failure.document["errorType"]).encode()[:255]
         flush()
         head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
@@ -248,6 +248,11 @@ def serve_one(source: int, sink: int, handler: _Handler) -> bool:
     flush()
     write_frame(sink, ANSWER, _U32.pack(_peak_kib()), answer)
     return True
+
+
+def to_json(document: _Document | None) -> bytes:
+    """An error document as JSON that every parser takes: lone surrogates become "?"."""
+    return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 class _CallFailed(Exception):
@@ -273,15 +278,30 @@ def _call(handler: _Handler, meta: Mapping[str, str], payload: bytes) -> bytes:
         ) from None
     try:
         answer = handler(event, Context(meta))
-    except MemoryError as error:
-        _log_exception(error)
-        raise _CallFailed(
-            request_id, "Runtime.OutOfMemory", "the function ran out of memory"
-        ) from None
+    except MemoryError:
+        raise _out_of_memory(request_id) from None
     except Exception as error:
         _log_exception(error)
-        raise _CallFailed(request_id, type(error).__name__, str(error), _stack(error)) from None
+        raise _CallFailed(request_id, type(error).__name__, _words(error), _stack(error)) from None
     return _encode(request_id, answer)
+
+
+def _out_of_memory(request_id: str) -> _CallFailed:
+    """Made of little: nothing is left to take a traceback apart with."""
+    message = "the function ran out of memory"
+    try:
+        sys.stdout.write(f"[ERROR] MemoryError: {message}\n")
+    except Exception:  # As in `_log_exception`.
+        return _CallFailed(request_id, "Runtime.OutOfMemory", message)
+    return _CallFailed(request_id, "Runtime.OutOfMemory", message)
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says of itself; its __str__ is the tenant's and may fail as well."""
+    try:
+        return str(error)
+    except Exception:
+        return "<exception str() failed>"
 
 
 def _decode(payload: bytes) -> object:
@@ -301,9 +321,11 @@ def _decode(payload: bytes) -> object:
 def _encode(request_id: str, answer: object) -> bytes:
     try:
         encoded = _dump(answer).encode()
+    except MemoryError:
+        raise _out_of_memory(request_id) from None
     except Exception as error:
         raise _CallFailed(
-            request_id, "Runtime.MarshalError", f"Unable to marshal response: {error}"
+            request_id, "Runtime.MarshalError", f"Unable to marshal response: {_words(error)}"
         ) from None
     if len(encoded) > RESPONSE_BYTES_MAX:
         raise _CallFailed(
@@ -332,7 +354,7 @@ _dump = _make_dump()
 
 
 def _log_exception(error: BaseException) -> None:
-    lines = [f"[ERROR] {type(error).__name__}: {error}\n"]
+    lines = [f"[ERROR] {type(error).__name__}: {_words(error)}\n"]
     frames = _stack(error)
     if frames:
         lines.append("Traceback (most recent call last):\n")

@@ -59,10 +59,13 @@ class DriverLimits:
         parked_memory_mib: What a snapshot and its parked isolates may hold beside the function's
             own memory.
         bury_s: How long an isolate that has answered may take to die before it is killed.
+        processes_max: Where no cgroup counts them, how many processes a snapshot and its isolates
+            may be together; each isolate has its own bound as well.
     """
 
     parked_memory_mib: int = 4_096
     bury_s: float = 0.25
+    processes_max: int = 8_192
 
 
 class ProcessDriver:
@@ -95,7 +98,8 @@ class ProcessDriver:
         self._cgroup = cgroups.find(tag)
         self._abi = syscalls.landlock_abi()
         architecture = syscalls.ARCHITECTURE
-        self._filter = seccomp.compile_filter(seccomp.load_policy(architecture), architecture).hex()
+        policy = seccomp.load_policy(architecture, own_user=self._cgroup.version == 0)
+        self._filter = seccomp.compile_filter(policy, architecture).hex()
         self._launchers: dict[str, _Launcher] = {}
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
@@ -235,6 +239,7 @@ class ProcessDriver:
             abi=self._abi,
             filter_hex=self._filter,
             open_files_max=limits.OPEN_FILES_MAX,
+            processes_max=self._limits.processes_max,
             cgroup=CgroupPlan(self._cgroup.version, folders),
         )
 

@@ -16,15 +16,16 @@ from __future__ import annotations
 import collections
 import errno
 import os
+import resource
 import select
 import signal
 import socket
 import struct
 import sys
 
-from mayfly.drivers.process import mounts, syscalls
+from mayfly.drivers.process import cgroups, mounts, syscalls
 from mayfly.drivers.process.cgroups import Leaf
-from mayfly.drivers.process.plan import Plan
+from mayfly.drivers.process.plan import ISOLATE_UID, Plan
 from mayfly.drivers.process.snapshot import BORN
 
 # kind, isolate id, number (status, errno or flags)
@@ -33,6 +34,7 @@ BIRTH, KILL = b"B", b"K"
 READY, PARKED, DIED, FAILED, SNAPSHOT_DIED = b"R", b"P", b"D", b"F", b"X"
 STATUS_OOM = 1 << 16
 _OUTSTANDING_MAX = 16
+_CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
 _GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
 
 
@@ -141,6 +143,8 @@ class Keeper:
         self._pids[isolate_id] = pid
         self._ids[pid] = isolate_id
         try:
+            if self._plan.own_user:
+                self._own_user(pid)
             self._leaf(pid)
             self._furnish(pid)
             channel.sendall(_GO)
@@ -149,6 +153,14 @@ class Keeper:
             raise
         message = MESSAGE.pack(PARKED, isolate_id, 0)
         socket.send_fds(self._control, [message], [channel.fileno(), log])
+
+    def _own_user(self, pid: int) -> None:
+        """Map the isolate's user, and bound its processes: counted in its namespace alone."""
+        line = f"{ISOLATE_UID} {ISOLATE_UID} 1"
+        cgroups.write(f"/proc/{pid}/uid_map", line)
+        cgroups.write(f"/proc/{pid}/gid_map", line)
+        bound = self._plan.pids_max
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (bound, bound))
 
     def _leaf(self, pid: int) -> None:
         if not self._cgroup_fds:
@@ -205,13 +217,15 @@ class Keeper:
     def _bury(self) -> None:
         while True:
             try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
             if pid == self._snapshot_pid:
                 self._end(status)
+            if self._ran_out_of_memory(status, usage.ru_maxrss):
+                status |= STATUS_OOM
             leaf = self._leaves.pop(pid, None)
             if leaf is not None:
                 if os.WIFSIGNALED(status) and leaf.had_oom():
@@ -221,6 +235,18 @@ class Keeper:
             if isolate_id is not None:
                 self._pids.pop(isolate_id, None)
                 self._tell(DIED, isolate_id, status)
+
+    def _ran_out_of_memory(self, status: int, peak_kib: int) -> bool:
+        """Without a memory cgroup nobody counts OOM kills.
+
+        A program that is refused memory by RLIMIT_DATA and cannot go on aborts or follows the null
+        pointer; if it held nearly all that it may, that was why.
+        """
+        if self._plan.cgroup.version or not os.WIFSIGNALED(status):
+            return False
+        return (
+            os.WTERMSIG(status) in _CRASHES and peak_kib * 1024 > self._plan.memory_bytes * 7 // 8
+        )
 
     def _tell(self, kind: bytes, isolate_id: int, number: int) -> None:
         try:

@@ -209,7 +209,7 @@ def _become_snapshot(
         os._exit(1)
     control.close()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    snapshot.run(guest, _HOOKS, tenant=tenant, keeper=keeper_socket)
+    snapshot.run(guest, _HOOKS, tenant=tenant, keeper=keeper_socket, own_user=plan.own_user)
 
 
 def _silence() -> None:

@@ -54,6 +54,7 @@ class Plan:
         abi: Landlock's ABI version, 0 where there is none.
         filter_hex: The compiled seccomp program.
         open_files_max: Descriptors of one process.
+        processes_max: Of the snapshot and all its isolates together, where no cgroup counts them.
         cgroup: Where limits are kept.
     """
 
@@ -73,6 +74,7 @@ class Plan:
         abi: int,
         filter_hex: str,
         open_files_max: int,
+        processes_max: int,
         cgroup: CgroupPlan,
     ) -> None:
         self.snapshot_id = snapshot_id
@@ -88,7 +90,17 @@ class Plan:
         self.abi = abi
         self.filter_hex = filter_hex
         self.open_files_max = open_files_max
+        self.processes_max = processes_max
         self.cgroup = cgroup
+
+    @property
+    def own_user(self) -> bool:
+        """Whether each isolate gets a user namespace of its own.
+
+        RLIMIT_NPROC counts by user and user namespace (since Linux 5.14): where there is no pids
+        cgroup, that is what bounds one isolate's processes and leaves its neighbours theirs.
+        """
+        return self.cgroup.version == 0
 
     def encode(self) -> bytes:
         """As JSON."""

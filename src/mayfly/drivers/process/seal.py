@@ -118,6 +118,7 @@ def _set_limits(plan: Plan) -> None:
     if plan.cgroup.version == 0:
         # Without a memory cgroup the data segment is the nearest bound that programs survive.
         limits[resource.RLIMIT_DATA] = plan.memory_bytes
+        limits[resource.RLIMIT_NPROC] = plan.processes_max
     for kind, value in limits.items():
         _soft, hard = resource.getrlimit(kind)
         bound = value if hard == resource.RLIM_INFINITY else min(value, hard)

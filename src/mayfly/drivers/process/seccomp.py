@@ -54,15 +54,22 @@ class Rule:
     when: tuple[Condition, ...] = ()
 
 
-def load_policy(architecture: str, path: Path = POLICY_PATH) -> tuple[Rule, ...]:
-    """Read the policy's rows for one architecture ("x86_64", "aarch64"), by number."""
+def load_policy(
+    architecture: str, path: Path = POLICY_PATH, *, own_user: bool = False
+) -> tuple[Rule, ...]:
+    """Read the policy's rows for one architecture ("x86_64", "aarch64"), by number.
+
+    Args:
+        architecture: Rows without a number for it are left out.
+        path: The policy.
+        own_user: Take the rows of `[own_user]` in place of those of the same name.
+    """
     sections = tomllib.loads(path.read_text())
-    rules = [
-        _rule(name, row, architecture)
-        for section in sections.values()
-        for name, row in section.items()
-        if architecture in row
-    ]
+    instead = sections.pop("own_user")
+    rows = {name: row for section in sections.values() for name, row in section.items()}
+    if own_user:
+        rows |= instead
+    rules = [_rule(name, row, architecture) for name, row in rows.items() if architecture in row]
     return tuple(sorted(rules, key=lambda rule: rule.number))
 
 

@@ -55,11 +55,16 @@ def record_fork_hooks() -> list[_ForkHooks]:
 
 
 def run(
-    guest: ModuleType, hooks: list[_ForkHooks], *, tenant: socket.socket, keeper: socket.socket
+    guest: ModuleType,
+    hooks: list[_ForkHooks],
+    *,
+    tenant: socket.socket,
+    keeper: socket.socket,
+    own_user: bool,
 ) -> None:
     """Import the handler as the CONFIG frame says, then make isolates until the keeper closes.
 
-    Ends the process.
+    Ends the process. With `own_user` each isolate gets a user namespace as well.
     """
     tenant_fd, keeper = _lift(tenant.detach()), _lift_socket(keeper)
     kind, body = guest.read_frame(tenant_fd)
@@ -73,9 +78,10 @@ def run(
     failure = function.load(config)
     guest.flush()
     guest.settle()
-    guest.write_frame(tenant_fd, guest.IMPORTED, guest.json.dumps(failure).encode())
+    guest.write_frame(tenant_fd, guest.IMPORTED, guest.to_json(failure))
     if failure is None:
-        maternity = _Maternity(guest, function, hooks, tenant_fd, keeper)
+        flags = ISOLATE_FLAGS | (syscalls.CLONE_NEWUSER if own_user else 0)
+        maternity = _Maternity(guest, function, hooks, tenant_fd, keeper, flags)
         maternity.work(reuse=bool(config["reuse"]))
     os._exit(0)
 
@@ -101,7 +107,9 @@ class _Maternity:
         hooks: list[_ForkHooks],
         tenant_fd: int,
         keeper: socket.socket,
+        flags: int,
     ) -> None:
+        self._flags = flags
         self._guest = guest
         self._function = function
         self._tenant_fd = tenant_fd
@@ -132,9 +140,9 @@ class _Maternity:
 
     def _fork(self) -> int:
         if not self._hooks:
-            return self._fork_bare(ISOLATE_FLAGS)
+            return self._fork_bare(self._flags)
         self._run_hooks("before")
-        pid = self._fork_bare(ISOLATE_FLAGS)
+        pid = self._fork_bare(self._flags)
         self._run_hooks("after_in_child" if pid == 0 else "after_in_parent")
         return pid
 
