@@ -104,18 +104,19 @@ def test_a_kill_amid_deployments_leaves_whole_functions_only(life: Life) -> None
 
 
 def test_a_kill_leaves_no_orphan_isolate(life: Life) -> None:
-    before = leaks.take_census()
     functions = life.up()
     functions.call(functions.make())
     below = descendants(functions.platform.process.pid)
+    cgroups = leaks.cgroups_of(below)
     assert len(below) >= 2, "the platform holds a launcher, snapshots and isolates"
     life.kill()
     functions = life.up()
     assert not below & leaks.take_census().processes
     functions.call(functions.make())
+    cgroups |= leaks.cgroups_of(descendants(functions.platform.process.pid))
     life.end()
-    left = leaks.left_behind(before, mark=str(life.folder))
-    assert not [one for one in left if one.startswith(("process", "mount", "cgroup"))]
+    assert not [one for one in cgroups if one.exists()]
+    assert not descendants(functions.platform.process.pid)
 
 
 @pytest.mark.parametrize("whom", range(3))

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -158,7 +158,24 @@ def _cgroups(folder: Path, depth: int) -> Iterator[Path]:
 
 def _is_empty(cgroup: Path) -> bool:
     """Nobody lives in it or below: it was forgotten, and is not another platform's."""
-    return not any(_read(str(one)).strip() for one in cgroup.rglob("cgroup.procs"))
+    try:
+        return not any(_read(str(one)).strip() for one in cgroup.rglob("cgroup.procs"))
+    except OSError:
+        return False  # It went while it was looked at.
+
+
+def cgroups_of(processes: Iterable[Process]) -> set[Path]:
+    """The cgroups named after us that these live in, v1 and v2 (cgroups(7))."""
+    lines = [line for one in processes for line in _lines(f"/proc/{one.pid}/cgroup")]
+    mounts = {fields[1]: fields[2] for fields in map(str.split, _lines("/proc/self/mounts"))}
+    roots = [Path(place) for place, kind in mounts.items() if kind in ("cgroup", "cgroup2")]
+    paths = {line.split(":", 2)[2].lstrip("/") for line in lines}
+    found = {root / path for root in roots for path in paths if _OURS in path}
+    return {one for one in found if one.is_dir()}
+
+
+def _lines(path: str) -> list[str]:
+    return _read(path).decode(errors="replace").splitlines()
 
 
 def _files() -> Iterator[Path]:

@@ -65,16 +65,48 @@ def search_path(shelf: Path) -> str:
     return os.pathsep.join(str(_within_reach(one, shelf)) for one in (SOURCE, packages))
 
 
-def _within_reach(folder: Path, shelf: Path) -> Path:
-    if os.geteuid() != 0 or reachable(folder):
-        return folder
-    copy = shelf / folder.name
+def _within_reach(path: Path, shelf: Path) -> Path:
+    if os.geteuid() != 0 or reachable(path):
+        return path
+    copy = shelf / path.name
     if not copy.exists():
-        half = shelf / f"{folder.name}.{os.getpid()}"
-        shutil.copytree(folder, half, symlinks=False)
+        half = shelf / f"{path.name}.{os.getpid()}"
+        copier = shutil.copytree if path.is_dir() else shutil.copyfile
+        copier(path, half)
         subprocess.run(["chmod", "-R", "a+rX", half], check=True)
-        half.rename(copy)
+        try:
+            half.rename(copy)
+        except OSError:
+            # Another worker was first.
+            shutil.rmtree(half)
     return copy
+
+
+def run_suite(*paths: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
+    """Run a part of this suite as the ordinary user; `paths` are relative to the project."""
+    shelf = Path(os.environ["MAYFLY_SUITE"])
+    project = SOURCE.parent
+    tests = _within_reach(project / "tests", shelf)
+    command = [str(interpreter()), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command += ["-c", str(_within_reach(project / "pyproject.toml", shelf))]
+    command += [f"--rootdir={tests.parent}", *(str(tests.parent / one) for one in paths)]
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "HOME": "/nonexistent",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPATH": f"{search_path(shelf)}{os.pathsep}{tests.parent}",
+    }
+    if "CI" in os.environ:
+        environment["CI"] = os.environ["CI"]
+    return subprocess.run(
+        as_user(command),
+        env=environment,
+        cwd=tests.parent,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
 
 
 @lru_cache(maxsize=1)
