@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -70,16 +71,16 @@ class Hub:
 
 
 class FrameReader:
-    """Puts the frames of one stream together again, from a non-blocking socket.
+    """Puts the frames of one stream together again, from a non-blocking descriptor.
 
     Args:
         length_max: A longer body is a BadFrame.
     """
 
-    __slots__ = ("_buffer", "_length_max", "_sock")
+    __slots__ = ("_buffer", "_fd", "_length_max")
 
-    def __init__(self, sock: socket.socket, length_max: int) -> None:
-        self._sock = sock
+    def __init__(self, fd: int, length_max: int) -> None:
+        self._fd = fd
         self._length_max = length_max
         self._buffer = bytearray()
 
@@ -94,7 +95,7 @@ class FrameReader:
             BadFrame: It can never become a frame.
         """
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = os.read(self._fd, READ_BYTES)
         except BlockingIOError:
             return None
         except OSError:

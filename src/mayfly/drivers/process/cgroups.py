@@ -48,7 +48,17 @@ def find(tag: str, root: str = _ROOT) -> CgroupPlan:
         os.makedirs(folder, exist_ok=True)
     if plan.version == 2:
         _enable(plan.folders[""])
+    _weigh(plan)
     return plan
+
+
+def _weigh(plan: CgroupPlan) -> None:
+    """All functions together weigh as much as a busy program for each processor, not as one."""
+    processors = os.cpu_count() or 1
+    if "cpu" in plan.folders:
+        write(f"{plan.folders['cpu']}/cpu.shares", str(1024 * processors))
+    elif plan.version == 2:
+        write(f"{plan.folders['']}/cpu.weight", str(min(10_000, 100 * processors)), missing_ok=True)
 
 
 def _own_cgroups() -> dict[str, str]:

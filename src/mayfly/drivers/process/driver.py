@@ -169,7 +169,7 @@ class ProcessDriver:
         arrived: asyncio.Future[tuple[bytes | None, int]] = (
             asyncio.get_running_loop().create_future()
         )
-        reader = FrameReader(tenant, _IMPORT_FRAME_MAX)
+        reader = FrameReader(tenant.fileno(), _IMPORT_FRAME_MAX)
 
         def readable(_events: int) -> None:
             try:

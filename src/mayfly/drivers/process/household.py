@@ -22,12 +22,14 @@ import msgspec
 from mayfly.drivers.channel import Hub
 from mayfly.drivers.process import cgroups
 from mayfly.drivers.process.isolate import ProcessIsolate, exit_reason
-from mayfly.drivers.process.memory import memory_of
+from mayfly.drivers.process.memory import host_pids, memory_of
 from mayfly.model.errors import SealStepFailed, SnapshotFailed
 from mayfly.model.invocation import Answer, ErrorKind
 from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
 
 MESSAGE = struct.Struct("<cIi")
+_FDS = struct.Struct("<2i")
+_FDS_ROOM = socket.CMSG_SPACE(_FDS.size)
 _OUTSTANDING_MAX = 32
 _FAILURES_MAX = 5
 _RETRY_S = 0.1
@@ -66,6 +68,8 @@ class ProcessSnapshot:
         self._facts = SnapshotFacts(0.0, 0)
         self._isolates: dict[int, ProcessIsolate] = {}
         self._asked: dict[int, float] = {}
+        self._host_pids: dict[int, int] = {}
+        self._host_pids_read_s = -1.0
         self._wanted = 0
         self._next_id = 0
         self._failures = 0
@@ -98,6 +102,13 @@ class ProcessSnapshot:
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call back once the keeper is gone; the tenant's channel is then closed on this side."""
         self._gone.add_done_callback(lambda _gone: callback())
+
+    def host_pid(self, namespace_pid: int) -> int:
+        """The node's number of a process of the sandbox, 0 where it is not known."""
+        if namespace_pid not in self._host_pids and self.loop.time() > self._host_pids_read_s + 1:
+            self._host_pids = host_pids(self._facts.pid)
+            self._host_pids_read_s = self.loop.time()
+        return self._host_pids.get(namespace_pid, 0)
 
     async def death_at_import(self) -> Answer:
         """The tenant's channel ended before the import did: why?
@@ -160,17 +171,20 @@ class ProcessSnapshot:
     def _hear(self, _events: int) -> None:
         for _ in range(64):
             try:
-                data, fds, _flags, _address = socket.recv_fds(self._control, 256, 2)
+                data, ancillary, _flags, _address = self._control.recvmsg(
+                    256, _FDS_ROOM, socket.MSG_CMSG_CLOEXEC
+                )
             except BlockingIOError:
                 return
             except OSError:
-                data, fds = b"", []
+                data, ancillary = b"", []
             if len(data) < MESSAGE.size:
                 self._end(-1)
                 return
             kind, isolate_id, number = MESSAGE.unpack_from(data)
-            if kind == b"P" and len(fds) == 2:
-                self._take_in(isolate_id, fds)
+            if kind == b"P" and ancillary:
+                fds = _FDS.unpack(ancillary[0][2])
+                self._take_in(isolate_id, fds, namespace_pid=number)
             elif kind == b"D":
                 self._isolate_died(isolate_id, number)
             elif kind == b"F":
@@ -182,15 +196,21 @@ class ProcessSnapshot:
                 self._end(number)
                 return
 
-    def _take_in(self, isolate_id: int, fds: list[int]) -> None:
+    def _take_in(self, isolate_id: int, fds: tuple[int, ...], *, namespace_pid: int) -> None:
         born_ms = self._asked.get(isolate_id)
         if born_ms is None:
             for fd in fds:
                 os.close(fd)
             return
-        channel = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, 0, fileno=fds[0])
-        channel.setblocking(False)
-        self._isolates[isolate_id] = ProcessIsolate(self, isolate_id, channel, fds[1], born_ms)
+        channel, log = fds
+        self._isolates[isolate_id] = ProcessIsolate(
+            self,
+            isolate_id,
+            channel=channel,
+            log=log,
+            namespace_pid=namespace_pid,
+            born_ms=born_ms,
+        )
 
     def isolate_ready(self, isolate: ProcessIsolate) -> None:
         """The isolate said READY."""
@@ -238,7 +258,8 @@ class ProcessSnapshot:
             if isolate_id in self._isolates:
                 self.send(b"K", isolate_id)
         if self._dying:
-            self.loop.call_later(max(0.001, self._dying[0][0] - now), self._bury)
+            # Seldom, not once for each: they hardly ever need it.
+            self.loop.call_later(self._bury_s / 2, self._bury)
 
     def _read_output(self, _events: int) -> None:
         try:

@@ -11,10 +11,8 @@ untrusted: a frame that may not stand where it stands ends the isolate.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import socket
 from typing import Protocol
 
 import msgspec
@@ -30,7 +28,6 @@ from mayfly.drivers.channel import (
     FrameReader,
     Hub,
     frame,
-    receive_with_pid,
 )
 from mayfly.drivers.process.memory import memory_of
 from mayfly.model import limits
@@ -70,6 +67,10 @@ class Household(Protocol):
     def expect_death(self, isolate_id: int) -> None:
         """It has answered; see that it ends."""
 
+    def host_pid(self, namespace_pid: int) -> int:
+        """The node's number of a process of the sandbox, 0 where it is not known."""
+        ...
+
     def isolate_ready(self, isolate: ProcessIsolate) -> None:
         """It said READY."""
 
@@ -82,6 +83,7 @@ class ProcessIsolate:
         "_channel",
         "_household",
         "_log",
+        "_namespace_pid",
         "_reader",
         "_reuse",
         "_timer",
@@ -90,28 +92,34 @@ class ProcessIsolate:
         "isolate_id",
         "number",
         "parked_ms",
-        "pid",
         "request_id",
     )
 
     def __init__(
-        self, household: Household, number: int, channel: socket.socket, log: int, born_ms: float
+        self,
+        household: Household,
+        number: int,
+        *,
+        channel: int,
+        log: int,
+        namespace_pid: int,
+        born_ms: float,
     ) -> None:
         self._household = household
         self.number = number
         self.isolate_id = f"{household.spec.snapshot_id}-{number}"
         self.born_ms = born_ms
         self.parked_ms = 0.0
-        self.pid = 0
         self.request_id = ""
-        self._channel: socket.socket | None = channel
+        self._channel = channel
+        self._namespace_pid = namespace_pid
         self._log = log
         self._reader = FrameReader(channel, _FRAME_MAX)
         self._reuse = household.spec.function.settings.reuse is Reuse.WARM
         self._call: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsent = memoryview(b"")
-        household.hub.watch(channel.fileno(), self._readable)
+        household.hub.watch(channel, self._readable)
         household.hub.watch(log, self._log_readable)
 
     async def invoke(self, invocation: Invocation, *, timeout_s: float) -> Answer:
@@ -139,6 +147,11 @@ class ProcessIsolate:
             self._retire(kill=True)
             raise
 
+    @property
+    def pid(self) -> int:
+        """Its process as the node sees it, 0 where it is not known (port `Isolate.pid`)."""
+        return self._household.host_pid(self._namespace_pid)
+
     def kill(self) -> None:
         """End it (port `Isolate.kill`)."""
         self._household.send(b"K", self.number)
@@ -160,32 +173,32 @@ class ProcessIsolate:
     def _send(self, data: bytes) -> None:
         channel = self._channel
         try:
-            sent = channel.send(data) if channel is not None else -1
+            sent = os.write(channel, data)
         except BlockingIOError:
             sent = 0
         except OSError:
             sent = -1
-        if channel is None or sent < 0:
+        if sent < 0:
             self._call = None
             self._retire(kill=True)
             raise IsolateLost(f"isolate {self.isolate_id} was gone before its event")
         if sent < len(data):
             self._unsent = memoryview(data)[sent:]
-            self._household.hub.watch_writing(channel.fileno(), wanted=True)
+            self._household.hub.watch_writing(channel, wanted=True)
 
     def _send_rest(self) -> None:
         channel = self._channel
-        if channel is None:
+        if channel < 0:
             return
         try:
-            sent = channel.send(self._unsent[: 1 << 20])
+            sent = os.write(channel, self._unsent[: 1 << 20])
         except BlockingIOError:
             return
         except OSError:
             sent = len(self._unsent)  # It died; the end of file says the rest.
         self._unsent = self._unsent[sent:]
         if not self._unsent:
-            self._household.hub.watch_writing(channel.fileno(), wanted=False)
+            self._household.hub.watch_writing(channel, wanted=False)
 
     def _readable(self, events: int) -> None:
         if self._unsent and events & 4:  # EPOLLOUT
@@ -193,7 +206,7 @@ class ProcessIsolate:
         if not self.parked_ms:
             self._first_word()
             return
-        if self._channel is None:
+        if self._channel < 0:
             return
         try:
             got = self._reader.read()
@@ -203,21 +216,14 @@ class ProcessIsolate:
             self._garbage()
 
     def _first_word(self) -> None:
-        channel = self._channel
-        if channel is None:
+        if self._channel < 0:
             return
         try:
-            data, pid = receive_with_pid(channel)
-            got = self._reader.feed(data)
-        except BlockingIOError:
-            return
-        except (BadFrame, OSError):
-            got, pid = (0, b""), 0
+            got = self._reader.read()
+        except BadFrame:
+            got = (0, b"")
         if got == (READY, b""):
-            self.pid = pid
             self.parked_ms = self._household.clock.now_ms()
-            with contextlib.suppress(OSError):
-                channel.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)
             self._household.isolate_ready(self)
         elif got is not None:
             self._retire(kill=True)
@@ -300,10 +306,10 @@ class ProcessIsolate:
         self._household.expect_death(self.number)
 
     def _retire(self, *, kill: bool) -> None:
-        channel, self._channel = self._channel, None
-        if channel is not None:
-            self._household.hub.forget(channel.fileno())
-            channel.close()
+        channel, self._channel = self._channel, -1
+        if channel >= 0:
+            self._household.hub.forget(channel)
+            os.close(channel)
         self._close_log()
         self._unsent = memoryview(b"")
         if kill:
@@ -311,9 +317,7 @@ class ProcessIsolate:
 
     def _closed_its_channel(self) -> None:
         """Its end is closed: it died (the keeper says how, soon) or closed it and lives on."""
-        channel = self._channel
-        if channel is not None:
-            self._household.hub.forget(channel.fileno())
+        self._household.hub.forget(self._channel)
         self._household.expect_death(self.number)
 
     def _garbage(self) -> None:

@@ -103,8 +103,7 @@ class Keeper:
         while self._wanted and len(self._unborn) < _OUTSTANDING_MAX:
             isolate_id = self._wanted.popleft()
             ours, theirs = socket.socketpair()
-            # The kernel then tells the daemon the isolate's pid as the node sees it.
-            ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            ours.setblocking(False)
             log_read, log_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             os.set_blocking(log_write, True)
             socket.send_fds(self._snapshot, [b"\0"], [theirs.fileno(), log_write])
@@ -151,7 +150,7 @@ class Keeper:
         except OSError:
             self._kill(pid)
             raise
-        message = MESSAGE.pack(PARKED, isolate_id, 0)
+        message = MESSAGE.pack(PARKED, isolate_id, pid)
         socket.send_fds(self._control, [message], [channel.fileno(), log])
 
     def _own_user(self, pid: int) -> None:
