@@ -141,7 +141,10 @@ reuse = "warm"
     answer = deploy(functions.platform, {"mayfly.toml": manifest, "app.py": source})
     assert "error" not in answer, answer
     try:
-        assert [functions.call("warm-one").value for _ in range(4)] == [1, 2, 3, 4]
+        counts = [functions.call("warm-one").value for _ in range(20)]
+        # A second isolate may have been parked before the first one came back; not one for each.
+        assert counts.count(1) <= 3
+        assert 5 in counts
     finally:
         functions.client.delete_function(FunctionName="warm-one")
 
