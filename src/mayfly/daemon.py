@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import resource
 import secrets
@@ -49,7 +50,7 @@ from mayfly.images.build import ImageBuilder
 from mayfly.images.manifest import to_settings
 from mayfly.images.requirements import Requirements
 from mayfly.images.tree import plant_tree
-from mayfly.model.errors import Conflict, MayflyError, StorageFailed
+from mayfly.model.errors import Conflict, InvalidManifest, MayflyError, StorageFailed
 from mayfly.ports import RuntimeInfo
 from mayfly.sources.http import FunctionUrls
 from mayfly.telemetry import LogEvent, Metrics, event_log, open_event_log
@@ -115,6 +116,11 @@ class Workshop:
             on_step({"step": step, "ms": ms, **facts})
 
         manifest, code = await self._images.deploy(archive, progress)
+        if manifest.grants:
+            raise InvalidManifest(
+                f"mayfly.toml grants {', '.join(map(str, manifest.grants))}, which this version"
+                " cannot give: take [grants] out; the function then reaches nothing"
+            )
         settings = to_settings(manifest, self._default_runtime)
         url = manifest.url
         return BuiltFunction(
@@ -207,7 +213,7 @@ async def _serve(settings: Config) -> None:
     listener = bind(*settings.address)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.socket.close)
-        platform, engine = await _build(settings, listener, stop, stack)
+        platform, engine, driver = await _build(settings, listener, stop, stack)
         services = Services({"lambda": LambdaOperations(platform), "sts": StsOperations()})
         app = create_app(platform, services)
         stack.callback(app.close)
@@ -216,17 +222,29 @@ async def _serve(settings: Config) -> None:
             running = group.create_task(engine.run())
             await engine.started()
             serving = group.create_task(server.run())
+            warming = group.create_task(_warm_up(driver, platform))
             with _announced(settings.data, listener, platform):
                 await stop.wait()
+            warming.cancel()
             server.stop()
             await engine.drain(settings.drain_s)
             await serving
             running.cancel()
 
 
+async def _warm_up(driver: ProcessDriver, platform: Platform) -> None:
+    """Bring the newest runtime up, so that the first deploy does not wait for it."""
+    for name in list(platform.runtimes)[-1:]:
+        try:
+            await driver.prepare_runtime(name)
+        except MayflyError as error:
+            why = str(error)
+            event_log(LogEvent.SNAPSHOT_FAILED, level=logging.WARNING, runtime=name, error=why)
+
+
 async def _build(
     settings: Config, listener: Listener, stop: asyncio.Event, stack: contextlib.AsyncExitStack
-) -> tuple[Platform, Engine]:
+) -> tuple[Platform, Engine, ProcessDriver]:
     """Open every room, in the order in which they need one another; `stack` closes them."""
     data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
     keys = Keys.open(data / "key.json")
@@ -280,7 +298,7 @@ async def _build(
         data=data,
         started_s=clock.monotonic_s(),
     )
-    return platform, engine
+    return platform, engine, driver
 
 
 @contextlib.asynccontextmanager

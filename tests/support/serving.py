@@ -32,6 +32,7 @@ from mayfly.engine.census import FunctionStatistics, Resident, ResidentKind
 from mayfly.model.errors import MayflyError
 from mayfly.model.event import Event
 from mayfly.model.function import Code, Function, FunctionUrl, Settings, UrlAuth
+from mayfly.model.invocation import Answer as FunctionAnswer
 from mayfly.model.invocation import Invocation, Life, Outcome
 from mayfly.ports import LogLine, RuntimeInfo
 from mayfly.sources.http import FunctionUrls
@@ -88,6 +89,7 @@ class EngineDouble:
     prepared: list[str] = field(default_factory=list)
     measured: int = 0
     prepare_error: MayflyError | None = None
+    prepare_failure: FunctionAnswer | None = None
     script: Callable[[Invocation, Callable[[bytes], None]], Outcome] | None = None
     held: bool = False
     started: threading.Event = field(default_factory=threading.Event)
@@ -111,10 +113,11 @@ class EngineDouble:
     def function_changed(self, name: str) -> None:
         self.changed.append(name)
 
-    async def prepare(self, function: Function) -> None:
+    async def prepare(self, function: Function) -> FunctionAnswer | None:
         self.prepared.append(function.name)
         if self.prepare_error is not None:
             raise self.prepare_error
+        return self.prepare_failure
 
     async def run_script(
         self,

@@ -82,12 +82,19 @@ def _within_reach(path: Path, shelf: Path) -> Path:
     return copy
 
 
-def run_suite(*paths: str, timeout_s: float = 100) -> subprocess.CompletedProcess[str]:
-    """Run a part of this suite as the ordinary user; `paths` are relative to the project."""
+def run_suite(*paths: str, only: str) -> subprocess.CompletedProcess[str]:
+    """Run a part of this suite as the ordinary user.
+
+    One at a time: each looks at what it leaves on the machine.
+
+    Args:
+        paths: Relative to the project.
+        only: A word that the tests' names or folders have (pytest's -k).
+    """
     shelf = Path(os.environ["MAYFLY_SUITE"])
     project = SOURCE.parent
     tests = _within_reach(project / "tests", shelf)
-    command = [str(interpreter()), "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    command = [str(interpreter()), "-m", "pytest", "-q", "-x", "-k", only, "-p", "no:cacheprovider"]
     command += ["-c", str(_within_reach(project / "pyproject.toml", shelf))]
     command += [f"--rootdir={tests.parent}", *(str(tests.parent / one) for one in paths)]
     environment = {
@@ -104,7 +111,7 @@ def run_suite(*paths: str, timeout_s: float = 100) -> subprocess.CompletedProces
         cwd=tests.parent,
         capture_output=True,
         text=True,
-        timeout=timeout_s,
+        timeout=100,
         check=False,
     )
 

@@ -135,6 +135,8 @@ class Connection(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
             if size > self._bounds.head_bytes_max:
                 self._refuse_head(f"a head of {size} bytes is too large")
+        if [name for name, _ in self.headers].count(b"host") != 1:
+            self._check_host()
         self._stage = _Stage.BODY
         super().on_headers_complete()
         # uvicorn starts the application in the loop's next turn: this is early enough.
@@ -194,8 +196,14 @@ class Connection(HttpToolsProtocol):
             self._pace_timer.cancel()
             self._pace_timer = None
 
-    def _refuse_head(self, message: str) -> None:
-        self._refusal = (431, message)
+    def _check_host(self) -> None:
+        """Only an old client may leave Host out, and nobody may give two (RFC 9112, 3.2)."""
+        named = any(name == b"host" for name, _ in self.headers)
+        if named or self.parser.get_http_version() != "1.0":
+            self._refuse_head("a request has one Host header", status=400)
+
+    def _refuse_head(self, message: str, *, status: int = 431) -> None:
+        self._refusal = (status, message)
         raise _HeadTooLarge
 
     def _refuse(self, status: int, message: str) -> None:

@@ -22,7 +22,7 @@ from mayfly.engine.census import FunctionStatistics, Resident
 from mayfly.model import limits
 from mayfly.model.errors import MayflyError
 from mayfly.model.function import Code, Function, Settings, UrlAuth
-from mayfly.model.invocation import Invocation, Life, Outcome
+from mayfly.model.invocation import Answer, Invocation, Life, Outcome
 from mayfly.model.url_call import UrlCall, UrlReply
 from mayfly.ports import Backlog, Clock, CodeStore, Ids, LogStore, Registry, RuntimeInfo
 from mayfly.telemetry import Metrics
@@ -31,8 +31,8 @@ from mayfly.telemetry import Metrics
 class PlatformEngine(InvokingEngine, Protocol):
     """All that the server asks of the engine."""
 
-    async def prepare(self, function: Function) -> None:
-        """Make the snapshot ahead of the first call; a failed import is not raised."""
+    async def prepare(self, function: Function) -> Answer | None:
+        """Make the snapshot ahead of the first call; the error document of a failed import."""
         ...
 
     async def run_script(

@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ from mayfly.model.errors import SnapshotFailed, StorageFailed
 from mayfly.ports import RuntimeInfo
 
 _FORMAT = 3
+_PARTIAL = re.compile(r"\..+-[0-9a-f]{16}\.\d+")
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 _LEFT_OUT = frozenset(
     {"site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo"}
@@ -84,6 +86,15 @@ def build(runtime: RuntimeInfo, runtimes: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def sweep(runtimes: Path) -> None:
+    """At start: delete the half-made trees of a daemon that was killed while it built."""
+    for partial in runtimes.glob(".*.*"):
+        pid = partial.name.rpartition(".")[2]
+        alive = pid != str(os.getpid()) and Path("/proc", pid).exists()
+        if _PARTIAL.fullmatch(partial.name) and not alive:
+            shutil.rmtree(partial, ignore_errors=True)
 
 
 def _ask(executable: Path) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""Every bound that the engine keeps, with its default. Nothing in the engine grows without one."""
+"""Every bound that the engine keeps, with its default.
+
+Nothing in the engine grows without one. The configuration hands each on under the same name.
+"""
 
 from __future__ import annotations
 

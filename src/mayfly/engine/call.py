@@ -6,7 +6,7 @@ log goes to the log store as it comes; only the last 4 KiB are kept here, for `L
 
 from __future__ import annotations
 
-from mayfly.engine.journal import CUT_NOTICE, end_lines, start_line
+from mayfly.engine.journal import CUT_NOTICE, end_lines, failure_line, start_line
 from mayfly.model.function import Function
 from mayfly.model.invocation import Answer, Invocation, Life
 from mayfly.model.limits import LOG_BYTES_PER_CALL_MAX, LOG_TAIL_BYTES
@@ -108,6 +108,8 @@ class Call:
             init_ms=self.init_ms,
             error_type=answer.error_type,
         )
+        if answer.error_type:
+            lines = failure_line(answer.error_type, answer.payload) + lines
         if self._open_line:
             lines = b"\n" + lines
         self._logs.append_nowait(function.name, self.request_id, now_ms, lines)

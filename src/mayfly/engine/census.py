@@ -1,4 +1,7 @@
-"""What lives on this node, and what functions did: the engine's answers to `ps` and `stats`."""
+"""What lives on this node, and what functions did: the engine's answers to `ps` and `stats`.
+
+Pictures of a moment, made when they are asked for; nothing is kept for them.
+"""
 
 from __future__ import annotations
 

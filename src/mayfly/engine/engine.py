@@ -30,7 +30,7 @@ from mayfly.engine.tenant import Tenants
 from mayfly.engine.turns import Turns
 from mayfly.model.event import Event
 from mayfly.model.function import Function
-from mayfly.model.invocation import Invocation, Life, Outcome
+from mayfly.model.invocation import Answer, Invocation, Life, Outcome
 from mayfly.ports import Backlog, Clock, CodeStore, Driver, Ids, LifeStage, LogStore, Registry
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
@@ -130,14 +130,18 @@ class Engine:
         """A function was created, updated or deleted: the next call uses what is current now."""
         self._tenants.function_changed(name)
 
-    async def prepare(self, function: Function) -> None:
+    async def prepare(self, function: Function) -> Answer | None:
         """Make the snapshot ahead of the first call. A failed import is that call's answer.
+
+        Returns:
+            The error document of a failed import, or None.
 
         Raises:
             TooManyRequests: The node has no room for another snapshot.
             ShuttingDown: The engine does not run, or stops.
+            SealStepFailed, SnapshotFailed: The snapshot could not be made, by our fault.
         """
-        await self._tenants.prepared_pool(function).prepare()
+        return await self._tenants.prepared_pool(function).prepare()
 
     async def run_script(
         self,

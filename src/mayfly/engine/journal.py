@@ -12,6 +12,7 @@ Source: AWS Lambda Developer Guide, "Working with Lambda function logs".
 
 from __future__ import annotations
 
+import json
 from math import ceil
 
 from mayfly.model.limits import LOG_BYTES_PER_CALL_MAX
@@ -63,6 +64,17 @@ def end_lines(
         f"Duration: {duration_ms:.2f} ms\tBilled Duration: {ceil(duration_ms)} ms\t"
         f"Memory Size: {memory_mib} MB\tMax Memory Used: {memory_mib_max} MB\t{init}{status}\n"
     ).encode()
+
+
+def failure_line(error_type: str, document: bytes) -> bytes:
+    """What ended the runtime, in its document's words; b"" when the handler itself raised."""
+    if not error_type.startswith(_STATUS_PREFIXES):
+        return b""
+    try:
+        message = json.loads(document)["errorMessage"]
+    except (ValueError, KeyError, TypeError):
+        return b""
+    return f"{message}\n".encode()
 
 
 def status_fields(error_type: str) -> str:

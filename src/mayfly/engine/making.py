@@ -1,4 +1,7 @@
-"""Bringing a version up once: from a function's value to a brood whose snapshot is ready."""
+"""Bringing a version up once: from a function's value to a brood whose snapshot is ready.
+
+Who waits for it, and what a failure means for them, is the pool's to say.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What all pools of one node share: the ports, the counts that have a bound, the owner of tasks."""
+"""What all pools of one node share: the ports, the bounded counts, the owner of tasks.
+
+It decides nothing; it is handed to those who do.
+"""
 
 from __future__ import annotations
 

@@ -154,12 +154,24 @@ class Pool:
 
     # What the engine does.
 
-    async def prepare(self) -> None:
-        """Make the snapshot ahead of the first call. A failure is kept for that call."""
+    async def prepare(self) -> Answer | None:
+        """Make the snapshot ahead of the first call. A failure is kept for that call.
+
+        Returns:
+            The error document of a failed import, or None.
+
+        Raises:
+            SealStepFailed, SnapshotFailed: It could not be made, by the platform's fault.
+        """
         if not self._is_ready() and self._made is None:
             self._start_making()
         if self._made is not None:
             await self._made.wait()
+        if isinstance(self._failure, ImportFailure):
+            return self._failure.answer
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        return None
 
     def retire(self) -> None:
         """Another version is current now: no more parking, and none left after the last call."""

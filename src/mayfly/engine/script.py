@@ -1,4 +1,7 @@
-"""`mayfly run`: a script, once, in a snapshot and an isolate of its own, and nothing left."""
+"""`mayfly run`: a script, once, in a snapshot and an isolate of its own, and nothing left.
+
+It is no function: nothing is registered, parked or counted for it.
+"""
 
 from __future__ import annotations
 

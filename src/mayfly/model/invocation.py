@@ -1,4 +1,8 @@
-"""One call of a function and what came of it."""
+"""One call of a function and what came of it.
+
+An `Answer` is what a driver brings back, an `Outcome` what the caller gets, a `Life` what a
+timeline shows. A function's failure is data here, never an exception.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+import msgspec
+
 from mayfly.api.control.forms import inspect_form
 from mayfly.api.platform import BuiltFunction, Platform
 from mayfly.model.errors import (
@@ -63,7 +65,9 @@ async def _prepare(platform: Platform, function: Function) -> Mapping[str, objec
     started_s = platform.clock.monotonic_s()
     step: dict[str, object] = {"step": "snapshot"}
     try:
-        await platform.engine.prepare(function)
+        failure = await platform.engine.prepare(function)
+        if failure is not None:
+            step["failure"] = msgspec.json.decode(failure.payload)
     except TooManyRequests as error:
         step["skipped"] = error.message
     except PlatformError as error:

@@ -61,7 +61,18 @@ def _send(client: Client, archive: bytes, *, quiet: bool) -> document.Document:
             progress.step(_WORDS.get(step, step))
             if not quiet:
                 print(_step_line(step, line), file=sys.stderr)
+            _tell_failure(document.part(line, "failure"))
     return last
+
+
+def _tell_failure(failure: document.Document) -> None:
+    """The function is in service, but its import fails: each call will answer with this."""
+    if not failure:
+        return
+    kind, message = document.text(failure, "errorType"), document.text(failure, "errorMessage")
+    print(f"  its import fails, and so will each call:  {kind}: {message}", file=sys.stderr)
+    for line in document.texts(failure, "stackTrace"):
+        print(f"  {line.rstrip()}", file=sys.stderr)
 
 
 def _step_line(step: str, line: document.Document) -> str:

@@ -25,9 +25,6 @@ timeout = "10s"
 # [function.env]
 # GREETING = "Hello"
 
-# [grants]                    # it reaches nothing that is not named here
-# net = ["api.example.com:443"]
-
 [url]
 auth = "none"                 # anyone who reaches the port may call it; or "iam"
 """

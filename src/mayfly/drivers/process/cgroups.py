@@ -20,6 +20,7 @@ from mayfly.drivers.process.plan import CgroupPlan, Plan
 _V1_LEAF = ("memory", "pids")
 _V1_ALL = ("memory", "pids", "cpu")
 _ROOT = "/sys/fs/cgroup"
+_DEPTH_MAX = 8
 
 
 def find(tag: str, root: str = _ROOT) -> CgroupPlan:
@@ -43,8 +44,10 @@ def find(tag: str, root: str = _ROOT) -> CgroupPlan:
     else:
         base_v2 = _delegated(root, own.get("", "/"))
         plan = CgroupPlan(2, {"": f"{base_v2}/mayfly-{tag}"}) if base_v2 else CgroupPlan()
-    for folder in plan.folders.values():
-        remove(folder)
+    for controller, folder in plan.folders.items():
+        # What an earlier daemon left, which may have lived in another cgroup than this one.
+        for stale in _named(f"{root}/{controller}" if plan.version == 1 else root, f"mayfly-{tag}"):
+            remove(stale)
         os.makedirs(folder, exist_ok=True)
     if plan.version == 2:
         _enable(plan.folders[""])
@@ -59,6 +62,17 @@ def _weigh(plan: CgroupPlan) -> None:
         write(f"{plan.folders['cpu']}/cpu.shares", str(1024 * processors))
     elif plan.version == 2:
         write(f"{plan.folders['']}/cpu.weight", str(min(10_000, 100 * processors)), missing_ok=True)
+
+
+def _named(folder: str, name: str, depth: int = 0) -> list[str]:
+    """Every cgroup below `folder` with this name."""
+    found = []
+    for child in _children(folder) if depth < _DEPTH_MAX else ():
+        if child.endswith(f"/{name}"):
+            found.append(child)
+        else:
+            found += _named(child, name, depth + 1)
+    return found
 
 
 def _own_cgroups() -> dict[str, str]:
@@ -105,8 +119,9 @@ def make_snapshot_folder(plan: Plan) -> list[int]:
     """
     fds = []
     for controller, folder in plan.cgroup.folders.items():
-        os.makedirs(f"{folder}/self", exist_ok=True)
+        _make_below_base(f"{folder}/self")
         if plan.cgroup.version == 2:
+            _enable(os.path.dirname(folder))
             _enable(folder)
             weight = max(1, plan.cpu_shares * 100 // 1024)
             write(f"{folder}/cpu.weight", str(weight), missing_ok=True)
@@ -120,6 +135,15 @@ def make_snapshot_folder(plan: Plan) -> list[int]:
             _hand_over(folder, plan.host_uid)
         fds.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     return fds
+
+
+def _make_below_base(folder: str) -> None:
+    """Make a folder; the launcher of an earlier daemon may remove their common base meanwhile."""
+    for _ in range(3):
+        with contextlib.suppress(FileNotFoundError):
+            os.makedirs(folder, exist_ok=True)
+            return
+    os.makedirs(folder, exist_ok=True)
 
 
 def _hand_over(folder: str, uid: int) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import socket
 import subprocess
@@ -31,7 +32,7 @@ from mayfly.drivers.channel import (
     receive_with_pid,
 )
 from mayfly.drivers.process import cgroups, seccomp, syscalls
-from mayfly.drivers.process.household import ProcessSnapshot
+from mayfly.drivers.process.household import KeeperLost, ProcessSnapshot
 from mayfly.drivers.process.plan import HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan
 from mayfly.model import limits
 from mayfly.model.errors import SnapshotFailed
@@ -94,6 +95,7 @@ class ProcessDriver:
         self._clock = clock
         self._limits = driver_limits or DriverLimits()
         self._hub = Hub(asyncio.get_running_loop())
+        rootfs.sweep(folder)
         self._rootless = os.geteuid() != 0
         self._cgroup = cgroups.find(tag)
         self._abi = syscalls.landlock_abi()
@@ -106,8 +108,25 @@ class ProcessDriver:
         self._uids = 0
         self._closed = False
 
+    async def prepare_runtime(self, name: str) -> None:
+        """Make a runtime's file tree and start its launcher, ahead of the first snapshot.
+
+        Raises:
+            SnapshotFailed: The runtime is not on this machine, or does not run.
+            StorageFailed: The disk refused.
+        """
+        await self._root(name)
+        self._launcher(name)
+
     async def snapshot(self, spec: SnapshotSpec, nursery: Nursery) -> ProcessSnapshot:
         """Make a snapshot (port `Driver.snapshot`)."""
+        try:
+            return await self._make(spec, nursery)
+        except KeeperLost:
+            # Somebody killed the launcher or the keeper meanwhile; no tenant's code can.
+            return await self._make(spec, nursery)
+
+    async def _make(self, spec: SnapshotSpec, nursery: Nursery) -> ProcessSnapshot:
         asked_ms = self._clock.now_ms()
         name = spec.function.settings.runtime
         root = await self._root(name)
@@ -263,7 +282,10 @@ class ProcessDriver:
 
     def _launcher(self, name: str) -> _Launcher:
         launcher = self._launchers.get(name)
-        if launcher is None or not launcher.alive():
+        if launcher is not None and not launcher.alive():
+            launcher.bury()
+            launcher = None
+        if launcher is None:
             launcher = _Launcher(self._runtime(name).executable)
             self._launchers[name] = launcher
         return launcher
@@ -292,10 +314,21 @@ class _Launcher:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    def bury(self) -> None:
+        """It is dead, or of no use any more."""
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
     def request(self, plan: bytes, fds: list[int]) -> None:
         try:
             socket.send_fds(self._socket, [plan], fds)
         except OSError as error:
+            if error.errno in (errno.EPIPE, errno.ECONNRESET):
+                # Dying: `alive` may not know yet.
+                self._process.kill()
+                self._process.wait()
+                raise KeeperLost("the launcher was killed") from error
             raise SnapshotFailed(
                 f"the launcher takes no request ({os.strerror(error.errno or 0)}); try again"
             ) from error

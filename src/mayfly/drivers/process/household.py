@@ -37,6 +37,10 @@ _CLOSE_S = 5.0
 _OUTPUT_BYTES = 65_536
 
 
+class KeeperLost(SnapshotFailed):
+    """The keeper, or the launcher that should have made it, ended without a word."""
+
+
 class ProcessSnapshot:
     """Port `Snapshot`, held by a keeper."""
 
@@ -123,7 +127,7 @@ class ProcessSnapshot:
                 if self._step is not None:
                     raise self._step
                 if status < 0:
-                    raise SnapshotFailed("the keeper ended before the import; see the daemon's log")
+                    raise KeeperLost("the keeper ended before the import; see the daemon's log")
                 kind, reason = exit_reason(status)
                 text = f"Error: {reason} during import"
                 document = {"errorMessage": text, "errorType": kind, "stackTrace": []}

@@ -32,6 +32,8 @@ from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E
 
 _REQUEST_BYTES_MAX = 128 * 1024
 _DESCRIPTORS = 3
+# Beyond that it is looked which snapshots' cgroups are still there.
+_FOLDERS_MAX = 1024
 # "T" failed: step name and errno.
 STEP_FAILED = b"T"
 _STEP = struct.Struct("<cIi")
@@ -52,6 +54,8 @@ def main() -> None:
         if not data:
             break
         plan = Plan.decode(data)
+        if len(folders) > _FOLDERS_MAX:
+            folders = {folder for folder in folders if os.path.isdir(folder)}
         folders.update(plan.cgroup.folders.values())
         if os.fork() == 0:
             requests.close()
@@ -87,6 +91,7 @@ def _reap(_number: int, _frame: object) -> None:
 
 def _clean_up(folders: set[str]) -> None:
     """The daemon is gone: keepers see it too and exit; wait for that, then remove their cgroups."""
+    bases = {os.path.dirname(folder) for folder in folders}
     deadline = time.monotonic() + 5.0  # noqa: TID251 - no clock is handed into this process
     while time.monotonic() < deadline:  # noqa: TID251
         with contextlib.suppress(ChildProcessError):
@@ -94,8 +99,12 @@ def _clean_up(folders: set[str]) -> None:
                 pass
         folders = {folder for folder in folders if not cgroups.remove(folder)}
         if not folders:
-            return
+            break
         time.sleep(0.02)  # noqa: TID251
+    for base in bases:
+        # Not empty when another launcher, or the next daemon, still uses it.
+        with contextlib.suppress(OSError):
+            os.rmdir(base)
 
 
 def _make(plan: Plan, fds: list[int], guest: ModuleType) -> None:

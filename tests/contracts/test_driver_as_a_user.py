@@ -1,0 +1,20 @@
+"""The driver `process` keeps its promises for an ordinary user as well.
+
+The suite runs as root where it can; then it runs the driver's own tests once more, in a process
+that has dropped to a uid without any right, as a person would run the platform from a home folder.
+"""
+
+from __future__ import annotations
+
+from tests.support import unprivileged
+from tests.support.needs import need, need_root
+
+
+def test_the_drivers_promises_hold_for_an_ordinary_user() -> None:
+    need_root()
+    need(unprivileged.user_namespaces(), "user namespaces for ordinary users")
+    ended = unprivileged.run_suite(
+        "tests/contracts/test_driver.py", "tests/unit/drivers/process", only="process"
+    )
+    assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-4000:]
+    assert " passed" in ended.stdout
