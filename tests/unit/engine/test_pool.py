@@ -142,7 +142,8 @@ async def test_nothing_wakes_while_nothing_lives(clock: VirtualClock) -> None:
         await world.call(await world.function())
         await clock.sleep(1_000)
         loop = asyncio.get_running_loop()
-        assert not [one for one in loop._scheduled if not one.cancelled()]  # type: ignore[attr-defined]
+        scheduled = loop._scheduled  # type: ignore[attr-defined]  # no public name for it
+        assert not [one for one in scheduled if not one.cancelled()]
 
 
 @in_virtual_time
