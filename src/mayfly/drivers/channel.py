@@ -84,6 +84,11 @@ class FrameReader:
         self._length_max = length_max
         self._buffer = bytearray()
 
+    @property
+    def holds_more(self) -> bool:
+        """Whether something came behind the frame that was returned last."""
+        return bool(self._buffer)
+
     def read(self) -> tuple[int, bytes] | None:
         """Take what has arrived.
 

@@ -39,6 +39,8 @@ from mayfly.ports import Clock, Isolate, MemoryUse, Nursery, SnapshotSpec
 STATUS_OOM = 1 << 16
 _FRAME_MAX = limits.RESPONSE_BYTES_MAX + 64 * limits.KIB
 _LOG_READ_BYTES = 65_536
+# More than a socket holds (wmem_max, usually 208 KiB), in reads.
+_DYING_READS_MAX = 64
 _SIGNAL_NAMES = {
     signal.SIGSEGV: "segmentation fault",
     signal.SIGKILL: "killed",
@@ -162,8 +164,11 @@ class ProcessIsolate:
 
     def buried(self, status: int) -> None:
         """The keeper says that it is gone, with this wait status."""
-        if self._call is not None:
-            # Its answer may have arrived together with its death.
+        self._reuse = False
+        # Its answer may lie in the socket still, as far as that holds it.
+        for _ in range(_DYING_READS_MAX):
+            if self._call is None or self._channel < 0:
+                break
             self._readable(0)
         if self._call is not None:
             kind, reason = exit_reason(status)
@@ -255,7 +260,7 @@ class ProcessIsolate:
         if len(payload) > limits.RESPONSE_BYTES_MAX:
             self._garbage()
             return
-        if self._reuse:
+        if self._reuse and not self._reader.holds_more:
             self._finish(Answer(payload, alive=True, memory_mib_max=_mib(peak_kib)))
             return
         self._finish(Answer(payload, memory_mib_max=_mib(peak_kib)))
