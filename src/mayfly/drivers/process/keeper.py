@@ -261,7 +261,7 @@ class Keeper:
 
 def _mount_and_exit() -> None:
     try:
-        mounts.mount_proc("/proc")
+        mounts.mount_proc("/proc", read_only=True)
     except OSError:
         os._exit(1)
     os._exit(0)

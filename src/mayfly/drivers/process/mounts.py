@@ -71,9 +71,10 @@ def make_devices(plan: Plan) -> None:
     syscalls.mount("none", folder, "", flags | syscalls.MS_NOEXEC)
 
 
-def mount_proc(target: str) -> None:
+def mount_proc(target: str, *, read_only: bool = False) -> None:
     """The /proc of this process's own pid namespace; only processes, nothing of the node."""
-    syscalls.mount("proc", target, "proc", _PROC_FLAGS, "subset=pid")
+    flags = _PROC_FLAGS | (syscalls.MS_RDONLY if read_only else 0)
+    syscalls.mount("proc", target, "proc", flags, "subset=pid")
 
 
 def mount_tmp(plan: Plan, target: str) -> None:
@@ -93,12 +94,12 @@ def pivot(plan: Plan) -> None:
 
 
 def proc_of(pid_namespace_fd: int) -> int:
-    """A detached /proc of another pid namespace (Linux 6.17 and newer).
+    """A detached, read-only /proc of another pid namespace (Linux 6.17 and newer).
 
     Raises:
         OSError: EINVAL on older kernels, which know no `pidns` option.
     """
-    attributes = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV | syscalls.MOUNT_ATTR_NOEXEC
+    attributes = _READ_ONLY | syscalls.MOUNT_ATTR_NOEXEC
     return syscalls.new_filesystem("proc", {"pidns": pid_namespace_fd, "subset": "pid"}, attributes)
 
 

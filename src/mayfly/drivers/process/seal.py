@@ -106,7 +106,8 @@ def seal_snapshot(plan: Plan) -> None:
 
 def _set_limits(plan: Plan) -> None:
     limits = {
-        resource.RLIMIT_CORE: 0,
+        # 0 does not keep a node's core dump handler from being started, 1 does (core(5)).
+        resource.RLIMIT_CORE: 1,
         resource.RLIMIT_MSGQUEUE: 0,
         resource.RLIMIT_MEMLOCK: 65_536,
         resource.RLIMIT_RTPRIO: 0,

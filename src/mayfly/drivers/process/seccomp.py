@@ -45,6 +45,7 @@ class Rule:
         number: On this architecture.
         errno: 0 allows it; otherwise it is refused with this error.
         when: Allowed only when one of these holds; empty is always.
+        every: Allowed only when all of these hold.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Rule:
     why: str
     errno: int = 0
     when: tuple[Condition, ...] = ()
+    every: tuple[Condition, ...] = ()
 
 
 def load_policy(
@@ -79,8 +81,13 @@ def _rule(name: str, row: dict[str, Any], architecture: str) -> Rule:
         number=row[architecture],
         why=row["why"],
         errno=getattr(errno, row["errno"]) if "errno" in row else 0,
-        when=tuple(Condition(c["arg"], c["mask"], tuple(c["values"])) for c in row.get("when", ())),
+        when=_conditions(row, "when"),
+        every=_conditions(row, "every"),
     )
+
+
+def _conditions(row: dict[str, Any], key: str) -> tuple[Condition, ...]:
+    return tuple(Condition(c["arg"], c["mask"], tuple(c["values"])) for c in row.get(key, ()))
 
 
 def compile_filter(rules: tuple[Rule, ...], architecture: str) -> bytes:
@@ -105,17 +112,26 @@ def compile_filter(rules: tuple[Rule, ...], architecture: str) -> bytes:
 def _leaf(rule: Rule) -> list[_Instruction]:
     if rule.errno:
         return [(_RETURN, 0, 0, _ERRNO | rule.errno)]
-    if not rule.when:
-        return [(_RETURN, 0, 0, _ALLOW)]
+    refuse, allow = (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
     code: list[_Instruction] = []
+    for condition in rule.every:
+        # A value that fits jumps over those after it and the refusal.
+        after = range(len(condition.values), 0, -1)
+        compared = zip(after, condition.values, strict=True)
+        code += [*_load(condition), *((_JUMP_EQUAL, n, 0, v) for n, v in compared), refuse]
+    if not rule.when:
+        return [*code, allow]
     for condition in rule.when:
-        code.append((_LOAD, 0, 0, _ARGUMENTS_OFFSET + 8 * condition.arg))
-        code.append((_AND, 0, 0, condition.mask))
+        code += _load(condition)
         for value in condition.values:
-            code.append((_JUMP_EQUAL, 0, 1, value))
-            code.append((_RETURN, 0, 0, _ALLOW))
-    code.append((_RETURN, 0, 0, _ERRNO | errno.EPERM))
-    return code
+            code += [(_JUMP_EQUAL, 0, 1, value), allow]
+    return [*code, refuse]
+
+
+def _load(condition: Condition) -> list[_Instruction]:
+    """Put the argument's bits into the accumulator."""
+    offset = _ARGUMENTS_OFFSET + 8 * condition.arg
+    return [(_LOAD, 0, 0, offset), (_AND, 0, 0, condition.mask)]
 
 
 def _merge(
