@@ -1,9 +1,12 @@
 """How many isolates to park ahead, estimated from what happened lately. Pure.
 
-    target = most calls at once + arrivals a second x seconds that a birth takes
+    target = the larger of  most calls at once + arrivals a second x seconds that a birth takes
+                            most arrivals within a tenth of a second
 
-"Lately" is this window and the one before it, so an estimate fades one to two windows after the
-demand did. A burst counts at once: the rate of a young window is taken over its own age.
+The second serves callers that ask again as soon as they are answered: the next burst of the same
+size finds each isolate parked. "Lately" is this window and the one before it, so an estimate fades
+one to two windows after the demand did. A burst counts at once: the rate of a young window is
+taken over its own age.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from math import ceil
 _BIRTH_S_GUESS = 0.003
 _BIRTH_WEIGHT = 0.1
 _YOUNG_S = 0.25
+_BURST_S = 0.1
 
 
 class Demand:
@@ -25,6 +29,10 @@ class Demand:
 
     __slots__ = (
         "_birth_s",
+        "_burst",
+        "_burst_before",
+        "_burst_count",
+        "_burst_start_s",
         "_count",
         "_count_before",
         "_peak",
@@ -38,6 +46,9 @@ class Demand:
         self._start_s = now_s
         self._count = self._count_before = 0
         self._peak = self._peak_before = 0
+        self._burst = self._burst_before = 0
+        self._burst_count = 0
+        self._burst_start_s = now_s
         self._birth_s = _BIRTH_S_GUESS
 
     def arrive(self, *, now_s: float, running: int) -> None:
@@ -45,6 +56,12 @@ class Demand:
         if now_s - self._start_s >= self._window_s:
             self._roll(now_s)
         self._count += 1
+        if now_s - self._burst_start_s >= _BURST_S:
+            self._burst_start_s = now_s
+            self._burst_count = 0
+        self._burst_count += 1
+        if self._burst_count > self._burst:
+            self._burst = self._burst_count
         if running > self._peak:
             self._peak = running
 
@@ -60,11 +77,13 @@ class Demand:
         steady = (self._count + self._count_before) / (self._window_s + elapsed_s)
         burst = self._count / max(elapsed_s, _YOUNG_S)
         ahead = max(steady, burst) * self._birth_s
-        return max(self._peak, self._peak_before) + (ceil(ahead) if ahead >= 1.0 else 0)
+        at_once = max(self._peak, self._peak_before) + (ceil(ahead) if ahead >= 1.0 else 0)
+        return max(at_once, self._burst, self._burst_before)
 
     def _roll(self, now_s: float) -> None:
         recent = now_s - self._start_s < 2 * self._window_s
         self._count_before = self._count if recent else 0
         self._peak_before = self._peak if recent else 0
-        self._count = self._peak = 0
+        self._burst_before = self._burst if recent else 0
+        self._count = self._peak = self._burst = 0
         self._start_s = now_s

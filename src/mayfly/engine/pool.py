@@ -36,6 +36,7 @@ from mayfly.telemetry import LogEvent, event_log
 # Births are asked for when this share of the target is missing: fewer, larger requests.
 _STEP_SHARE = 4
 _QUIET_S = 0.25
+_BREATH_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ class Pool:
         self._made: asyncio.Event | None = None
         self._failure: ImportFailure | MayflyError | None = None
         self._retry_at_s = 0.0
-        self._refill_due = False
+        self._refill_due = self._refill_later = False
+        self._ahead_last = 0
         self._drained = drained
 
     # What a call does, in its order.
@@ -382,18 +384,27 @@ class Pool:
     # How many.
 
     def _refill_soon(self) -> None:
-        if not self._refill_due:
+        """Refill behind the answer; with half of them still parked, a breath later.
+
+        Births take the processors from the very burst of calls that they are for.
+        """
+        brood = self.brood
+        if brood is not None and not self._line and 2 * len(brood.parked) >= self._ahead_last:
+            if not self._refill_later:
+                self._refill_later = True
+                asyncio.get_running_loop().call_later(_BREATH_S, self.refill)
+        elif not self._refill_due:
             self._refill_due = True
             asyncio.get_running_loop().call_soon(self.refill)
 
     def refill(self) -> None:
         """Ask for the births that are needed and not yet asked for."""
-        self._refill_due = False
+        self._refill_due = self._refill_later = False
         brood = self.brood
         if brood is None or not brood.usable or self.node.stopping:
             return
         now_s = self.node.ports.clock.monotonic_s()
-        ahead = self._ahead(now_s)
+        ahead = self._ahead_last = self._ahead(now_s)
         # A warm isolate comes back: only what is missing from the minimum is made ahead.
         spare = max(0, ahead - len(brood.held)) if self._warm else ahead - len(brood.parked)
         if spare > 0:

@@ -32,13 +32,30 @@ def test_a_long_silence_is_forgotten_at_once() -> None:
     assert demand.target(1_000) == 0
 
 
-def test_many_arrivals_ask_for_as_many_as_come_while_one_is_born() -> None:
+def _a_thousand_in_a_second(birth_s: float) -> Demand:
     demand = Demand(window_s=10, now_s=0)
     for _ in range(200):
-        demand.learn_birth(0.010)
+        demand.learn_birth(birth_s)
     for step in range(1_000):
         demand.arrive(now_s=step / 1_000, running=1)
-    assert 9 <= demand.target(1.0) <= 13
+    return demand
+
+
+def test_many_arrivals_ask_for_as_many_as_come_while_one_is_born() -> None:
+    assert 290 <= _a_thousand_in_a_second(0.300).target(1.0) <= 310
+
+
+def test_many_arrivals_ask_for_a_tenth_of_a_second_of_them() -> None:
+    assert 90 <= _a_thousand_in_a_second(0.001).target(1.0) <= 110
+
+
+def test_a_burst_is_expected_again_and_then_forgotten() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    for step in range(40):
+        demand.arrive(now_s=step / 1_000, running=1)
+    assert demand.target(1) == 40
+    assert demand.target(11) == 40
+    assert demand.target(25) == 0
 
 
 @given(
