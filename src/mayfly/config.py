@@ -51,6 +51,7 @@ class Config:
     pids_max: int = limits.PIDS_MAX
     parked_memory_mib_max: int = 8_192
     drain_s: float = 10.0
+    collect_s: float = 600.0
 
     @property
     def address(self) -> tuple[str, int]:

@@ -222,14 +222,33 @@ async def _serve(settings: Config) -> None:
             running = group.create_task(engine.run())
             await engine.started()
             serving = group.create_task(server.run())
-            warming = group.create_task(_warm_up(driver, platform))
+            aside = [
+                group.create_task(_warm_up(driver, platform)),
+                group.create_task(_collect_code(engine, platform, settings.collect_s)),
+            ]
             with _announced(settings.data, listener, platform):
                 await stop.wait()
-            warming.cancel()
+            for task in aside:
+                task.cancel()
             server.stop()
             await engine.drain(settings.drain_s)
             await serving
             running.cancel()
+
+
+async def _collect_code(engine: Engine, platform: Platform, every_s: float) -> None:
+    """Delete code that no function has and nothing alive reads, now and then."""
+    while True:
+        await platform.clock.sleep(every_s)
+        keep = engine.code_in_use()
+        for function in platform.registry.functions_nowait():
+            keep |= function.code.digests
+        try:
+            freed_bytes = await platform.code.collect(keep)
+        except StorageFailed as error:
+            event_log(LogEvent.CODE_COLLECTED, level=logging.WARNING, error=str(error))
+        else:
+            event_log(LogEvent.CODE_COLLECTED, level=logging.DEBUG, freed_bytes=freed_bytes)
 
 
 async def _warm_up(driver: ProcessDriver, platform: Platform) -> None:

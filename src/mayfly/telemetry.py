@@ -56,6 +56,7 @@ class LogEvent(StrEnum):
     CALL_FAILED = "call_failed"
     FUNCTION_CHANGED = "function_changed"
     SNAPSHOT_MADE = "snapshot_made"
+    CODE_COLLECTED = "code_collected"
     SNAPSHOT_FAILED = "snapshot_failed"
     SNAPSHOT_DIED = "snapshot_died"
     SNAPSHOT_CLOSED = "snapshot_closed"

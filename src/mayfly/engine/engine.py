@@ -172,6 +172,13 @@ class Engine:
         """Snapshots and isolates that are alive. Reads their memory: not for a hot path."""
         return [one for brood in list(self._node.broods.values()) for one in residents(brood)]
 
+    def code_in_use(self) -> frozenset[str]:
+        """Digests of archives and dependencies that anything alive may still read."""
+        used: set[str] = set()
+        for brood in self._node.broods.values():
+            used |= brood.function.code.digests
+        return frozenset(used)
+
     def lives(self, count: int) -> Sequence[Life]:
         """The newest finished calls, newest first; at most `lives_max` are remembered."""
         newest = islice(reversed(self._invoker.lives), max(0, count))

@@ -55,6 +55,13 @@ class Code:
     size_bytes: int
     dependencies: str | None = None
 
+    @property
+    def digests(self) -> frozenset[str]:
+        """The names of all that must be kept for it to run."""
+        return frozenset(
+            {self.digest} if self.dependencies is None else {self.digest, self.dependencies}
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:

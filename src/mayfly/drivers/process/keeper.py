@@ -53,6 +53,8 @@ class Keeper:
         self._plan = plan
         self._control = control
         self._snapshot = snapshot
+        # A snapshot that does not read would make the keeper deaf: that ends it instead.
+        self._snapshot.setblocking(False)
         self._snapshot_pid = snapshot_pid
         self._cgroup_fds = cgroup_fds
         self._wanted: collections.deque[int] = collections.deque()
@@ -64,6 +66,7 @@ class Keeper:
         self._leaf_count = 0
         self._my_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         self._my_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._my_mounts_number = os.fstat(self._my_mounts).st_ino
         self._new_proc = True
 
     def run(self) -> None:
@@ -139,6 +142,8 @@ class Keeper:
         if pid <= 0:
             self._tell(FAILED, isolate_id, -pid)
             return
+        if not self._is_newborn(pid):
+            self._end(0)  # The snapshot lies: it is not ours any more.
         self._pids[isolate_id] = pid
         self._ids[pid] = isolate_id
         try:
@@ -152,6 +157,16 @@ class Keeper:
             raise
         message = MESSAGE.pack(PARKED, isolate_id, pid)
         socket.send_fds(self._control, [message], [channel.fileno(), log])
+
+    def _is_newborn(self, pid: int) -> bool:
+        """Whether it is a child of ours that was not named before; a snapshot may say anything."""
+        if pid == self._snapshot_pid or pid in self._ids:
+            return False
+        try:
+            os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return False
+        return True
 
     def _own_user(self, pid: int) -> None:
         """Map the isolate's user, and bound its processes: counted in its namespace alone."""
@@ -177,6 +192,8 @@ class Keeper:
         pids = os.open(f"/proc/{pid}/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         try:
+            if os.fstat(namespace).st_ino == self._my_mounts_number:
+                raise OSError(errno.EPERM, "an isolate without a mount namespace of its own")
             syscalls.setns(namespace, syscalls.CLONE_NEWNS)
             try:
                 mounts.mount_tmp(self._plan, "/tmp")
@@ -197,16 +214,11 @@ class Keeper:
                 syscalls.move_mount(fd, "/proc")
                 os.close(fd)
                 return
-        # Older kernels give a /proc to a process of its namespace only: a child mounts it.
-        syscalls.setns(pids, syscalls.CLONE_NEWPID)
-        try:
-            child = os.fork()
-            if child == 0:
-                _mount_and_exit()
-        finally:
-            syscalls.setns(self._my_pids, syscalls.CLONE_NEWPID)
-        _pid, status = os.waitpid(child, 0)
-        if status != 0:
+        # Older kernels give a /proc to a process of its namespace only.
+        helper = os.fork()
+        if helper == 0:
+            _mount_from_inside(pids)
+        if wait_for_helper(helper) != 0:
             raise OSError(errno.EPERM, "mount /proc")
 
     def _kill(self, pid: int) -> None:
@@ -257,6 +269,18 @@ class Keeper:
         self._tell(SNAPSHOT_DIED, 0, status)
         sys.stdout.flush()
         os._exit(0)
+
+
+def wait_for_helper(pid: int) -> int:
+    """The wait status of a child that works inside an isolate's pid namespace, 0 when it did well.
+
+    Whoever lives there may stop it: it is killed then, and not waited for in vain.
+    """
+    _pid, status = os.waitpid(pid, os.WUNTRACED)
+    if os.WIFSTOPPED(status):
+        os.kill(pid, signal.SIGKILL)
+        _pid, status = os.waitpid(pid, 0)
+    return status
 
 
 def _mount_and_exit() -> None:

@@ -118,6 +118,7 @@ class _Maternity:
         self._fork_bare = syscalls.fork_bare if one_thread else syscalls.fork_into
         self._hooks = [h for h in hooks if not one_thread or not _repairs_locks(h)]
         self._drop_capabilities = syscalls.prepared_capabilities()
+        self._folder = os.getcwd()
 
     def work(self, *, reuse: bool) -> None:
         """Fork whenever the keeper asks; returns when it has closed."""
@@ -177,6 +178,7 @@ class _Maternity:
         if kind != guest.GO:
             return
         self._drop_capabilities()
+        self._enter_folder()
         guest.reseed()
         guest.rehearse(_REHEARSALS)
         guest.write_frame(channel, guest.READY)
@@ -187,6 +189,13 @@ class _Maternity:
         handler = getattr(function, "handler", None)
         while guest.serve_one(channel, channel, handler) and reuse:
             pass
+
+    def _enter_folder(self) -> None:
+        """Where the import left off, by its path: below /tmp it is this isolate's own now."""
+        try:
+            os.chdir(self._folder)
+        except OSError:
+            os.chdir("/tmp")
 
 
 def _repairs_locks(hook: _ForkHooks) -> bool:
