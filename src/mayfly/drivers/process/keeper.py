@@ -65,7 +65,6 @@ class Keeper:
         self._free_leaves: list[Leaf] = []
         self._leaf_count = 0
         self._my_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._my_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._my_mounts_number = os.fstat(self._my_mounts).st_ino
         self._new_proc = True
 
@@ -283,9 +282,18 @@ def wait_for_helper(pid: int) -> int:
     return status
 
 
-def _mount_and_exit() -> None:
+def _mount_from_inside(pids: int) -> None:
+    """In a helper, as there is no way back; its child is then a process of the isolate's.
+
+    Root has made the keeper's own pid namespace, and who returns to one must own it.
+    """
+    status = 1
     try:
-        mounts.mount_proc("/proc", read_only=True)
-    except OSError:
-        os._exit(1)
-    os._exit(0)
+        syscalls.setns(pids, syscalls.CLONE_NEWPID)
+        child = os.fork()
+        if child == 0:
+            mounts.mount_proc("/proc", read_only=True)
+            os._exit(0)
+        status = wait_for_helper(child)
+    finally:
+        os._exit(1 if status else 0)
