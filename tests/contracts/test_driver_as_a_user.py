@@ -9,12 +9,16 @@ from __future__ import annotations
 from tests.support import unprivileged
 from tests.support.needs import need, need_root
 
+_REAL = "tests/unit/drivers/process"
+PARTS = (
+    "tests/contracts/test_driver.py",
+    *(f"{_REAL}/test_{name}.py" for name in ("imports", "bounds", "births")),
+)
+
 
 def test_the_drivers_promises_hold_for_an_ordinary_user() -> None:
     need_root()
     need(unprivileged.user_namespaces(), "user namespaces for ordinary users")
-    ended = unprivileged.run_suite(
-        "tests/contracts/test_driver.py", "tests/unit/drivers/process", only="process"
-    )
+    ended = unprivileged.run_suite(*PARTS, only="process")
     assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-4000:]
     assert " passed" in ended.stdout
