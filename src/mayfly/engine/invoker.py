@@ -161,7 +161,7 @@ def _with_request_id(answer: Answer, request_id: str) -> Answer:
     """The import knew of no request; Lambda's document names the one that it failed."""
     try:
         document = json.loads(answer.payload)
-    except ValueError:
+    except (ValueError, RecursionError):
         return answer
     if not isinstance(document, dict):
         return answer

@@ -72,7 +72,7 @@ def failure_line(error_type: str, document: bytes) -> bytes:
         return b""
     try:
         message = json.loads(document)["errorMessage"]
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return b""
     return f"{message}\n".encode()
 

@@ -94,7 +94,7 @@ class FunctionUrls:
                 return _finish(call, _explicit(answer))
         except _Unusable as unusable:
             return _finish(call, _failed(str(unusable)))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return _finish(call, _failed(f"the answer is no JSON: {error}"))
         return _finish(call, inferred)
 

@@ -136,7 +136,7 @@ def _ending(outcome: Outcome) -> tuple[int, str | None]:
     """The script's exit code, and why it came to no end of its own, if so."""
     try:
         document: object = msgspec.json.decode(outcome.payload)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         document = None
     told = document if isinstance(document, dict) else {}
     if outcome.error is None:

@@ -33,6 +33,7 @@ from mayfly.drivers.channel import (
 )
 from mayfly.drivers.process import cgroups, seccomp, syscalls
 from mayfly.drivers.process.household import KeeperLost, ProcessSnapshot
+from mayfly.drivers.process.isolate import plain_word
 from mayfly.drivers.process.plan import HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan
 from mayfly.model import limits
 from mayfly.model.errors import SnapshotFailed
@@ -218,8 +219,8 @@ class ProcessDriver:
         if document == b"null":
             return None, pid
         try:
-            kind = str(msgspec.json.decode(document)["errorType"])
-        except (msgspec.DecodeError, KeyError, TypeError):
+            kind = plain_word(str(msgspec.json.decode(document)["errorType"]))
+        except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
             return _error("Runtime.ExitError", "the import answered garbage"), pid
         return Answer(document, ErrorKind.UNHANDLED, kind), pid
 

@@ -39,6 +39,7 @@ from mayfly.ports import Clock, Isolate, MemoryUse, Nursery, SnapshotSpec
 STATUS_OOM = 1 << 16
 _FRAME_MAX = limits.RESPONSE_BYTES_MAX + 64 * limits.KIB
 _LOG_READ_BYTES = 65_536
+_WORD_LENGTH_MAX = 256
 # More than a socket holds (wmem_max, usually 208 KiB), in reads.
 _DYING_READS_MAX = 64
 _SIGNAL_NAMES = {
@@ -244,12 +245,12 @@ class ProcessIsolate:
         elif kind == FAILURE and len(body) >= FAILURE_HEAD.size:
             peak_kib, length = FAILURE_HEAD.unpack_from(body)
             head = FAILURE_HEAD.size
-            error_type = body[head : head + length].decode(errors="replace")
+            error_type = plain_word(body[head : head + length].decode(errors="replace"))
             answer = Answer(
                 body[head + length :],
                 ErrorKind.UNHANDLED,
                 error_type,
-                memory_mib_max=_mib(peak_kib),
+                memory_mib_max=self._mib(peak_kib),
             )
             self._finish(answer)
             self._end_of_life()
@@ -261,9 +262,9 @@ class ProcessIsolate:
             self._garbage()
             return
         if self._reuse and not self._reader.holds_more:
-            self._finish(Answer(payload, alive=True, memory_mib_max=_mib(peak_kib)))
+            self._finish(Answer(payload, alive=True, memory_mib_max=self._mib(peak_kib)))
             return
-        self._finish(Answer(payload, memory_mib_max=_mib(peak_kib)))
+        self._finish(Answer(payload, memory_mib_max=self._mib(peak_kib)))
         self._end_of_life()
 
     def _finish(self, answer: Answer) -> None:
@@ -337,14 +338,19 @@ class ProcessIsolate:
         self._finish(self._error("Sandbox.Timedout", message))
         self._retire(kill=True)
 
+    def _mib(self, kib: int) -> int:
+        """What it says of its memory; it cannot have had more than there was."""
+        return min(-(-kib // 1024), self._household.spec.function.settings.memory_mib)
+
     def _error(self, kind: str, message: str) -> Answer:
         text = f"RequestId: {self.request_id} {message}"
         document = _encode({"errorType": kind, "errorMessage": text})
         return Answer(document, ErrorKind.UNHANDLED, kind)
 
 
-def _mib(kib: int) -> int:
-    return -(-kib // 1024)
+def plain_word(text: str) -> str:
+    """What an isolate calls its error, fit for a line of the platform's own."""
+    return "".join(c if c.isprintable() else "?" for c in text[:_WORD_LENGTH_MAX])
 
 
 def exit_reason(status: int) -> tuple[str, str]:
