@@ -272,7 +272,7 @@ def _call(handler: _Handler, meta: Mapping[str, str], payload: bytes) -> bytes:
         os.environ["_X_AMZN_TRACE_ID"] = meta["trace"]
     try:
         event = _decode(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise _CallFailed(
             request_id, "Runtime.UnmarshalError", f"Unable to unmarshal input: {error}"
         ) from None
