@@ -20,6 +20,26 @@ from tests.support.bench import Bench, Watcher, births
 from tests.support.platform import RUNTIME
 from tests.support.process_driver import kill_snapshot, process_driver
 
+_TAIL_BYTES = 65_536
+
+
+class Listener(Watcher):
+    """Remembers the end of what was printed, and how much it was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.printed_bytes = self.import_bytes = 0
+
+    def isolate_output(self, isolate: Isolate, data: bytes) -> None:
+        self.printed_bytes += len(data)
+        self.printed = self.printed[-_TAIL_BYTES:]
+        super().isolate_output(isolate, data)
+
+    def snapshot_output(self, data: bytes) -> None:
+        self.import_bytes += len(data)
+        self.import_printed = self.import_printed[-_TAIL_BYTES:]
+        super().snapshot_output(data)
+
 
 class Sandbox:
     """A snapshot of some source, and its isolates.
@@ -28,7 +48,7 @@ class Sandbox:
         bench: Its driver and what is made with it.
     """
 
-    def __init__(self, bench: Bench, snapshot: Snapshot, watcher: Watcher) -> None:
+    def __init__(self, bench: Bench, snapshot: Snapshot, watcher: Listener) -> None:
         self.bench, self.snapshot, self.watcher = bench, snapshot, watcher
 
     async def isolates(self, count: int) -> list[Isolate]:
@@ -73,7 +93,7 @@ async def open_box(
     code.mkdir(parents=True)
     (code / "app.py").write_text(source)
     bench = Bench(driver, code, RUNTIME, kill_snapshot, SeededIds(seed))
-    watcher = Watcher()
+    watcher = Listener()
     spec = bench.spec("app.handler", reuse=reuse, environment=environment, memory_mib=memory_mib)
     snapshot = await driver.snapshot(spec, watcher)
     assert snapshot.facts.failure is None, snapshot.facts.failure.payload

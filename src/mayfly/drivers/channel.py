@@ -26,6 +26,7 @@ HEADER = struct.Struct("<HBBI")
 U32 = struct.Struct("<I")
 FAILURE_HEAD = struct.Struct("<IH")
 READ_BYTES = 65_536
+_REST_S = 0.02
 _CREDENTIALS = struct.Struct("<iII")
 
 
@@ -51,6 +52,17 @@ class Hub:
         """Also (or no longer) when `fd` can be written."""
         self._epoll.modify(fd, select.EPOLLIN | (select.EPOLLOUT if wanted else 0))
 
+    def rest(self, fd: int) -> None:
+        """Look at `fd` again after a little while: who fills it must not fill our time as well."""
+        callback = self._callbacks.get(fd)
+        if callback is not None:
+            self._epoll.modify(fd, 0)
+            self._loop.call_later(_REST_S, self._wake, fd, callback)
+
+    def _wake(self, fd: int, callback: Callable[[int], None]) -> None:
+        if self._callbacks.get(fd) is callback:
+            self._epoll.modify(fd, select.EPOLLIN)
+
     def forget(self, fd: int) -> None:
         """Watch no more; call before closing `fd`. Harmless when it is not watched."""
         if self._callbacks.pop(fd, None) is not None:
@@ -60,6 +72,7 @@ class Hub:
     def close(self) -> None:
         """Let go of the event loop."""
         self._loop.remove_reader(self._epoll.fileno())
+        self._callbacks.clear()
         self._epoll.close()
 
     def _ready(self) -> None:

@@ -15,6 +15,7 @@ import errno
 import os
 import socket
 import subprocess
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +107,8 @@ class ProcessDriver:
         self._launchers: dict[str, _Launcher] = {}
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
-        self._uids = 0
+        # Platforms of one machine take their functions' uids from different places of the range.
+        self._uids = zlib.crc32(tag.encode()) % HOST_UID_COUNT
         self._closed = False
 
     async def prepare_runtime(self, name: str) -> None:

@@ -21,8 +21,9 @@ import msgspec
 
 from mayfly.drivers.channel import Hub
 from mayfly.drivers.process import cgroups
-from mayfly.drivers.process.isolate import ProcessIsolate, exit_reason
+from mayfly.drivers.process.isolate import LOG_READ_COST_BYTES, ProcessIsolate, exit_reason
 from mayfly.drivers.process.memory import host_pids, memory_of
+from mayfly.model import limits
 from mayfly.model.errors import SealStepFailed, SnapshotFailed
 from mayfly.model.invocation import Answer, ErrorKind
 from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
@@ -249,6 +250,7 @@ class ProcessSnapshot:
         self.loop.call_later(_RETRY_S * self._failures, self._ask)
 
     _reason = ""
+    _printed = 0
 
     def _closed_by_failure(self) -> None:
         self._wanted = 0
@@ -274,6 +276,9 @@ class ProcessSnapshot:
             data = b""
         if data:
             self.nursery.snapshot_output(data)
+            self._printed += len(data) + LOG_READ_COST_BYTES
+            if self._printed > limits.LOG_BYTES_PER_CALL_MAX:
+                self.hub.rest(self._output)
         else:
             self.hub.forget(self._output)
 

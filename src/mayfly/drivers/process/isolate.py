@@ -39,6 +39,9 @@ from mayfly.ports import Clock, Isolate, MemoryUse, Nursery, SnapshotSpec
 STATUS_OOM = 1 << 16
 _FRAME_MAX = limits.RESPONSE_BYTES_MAX + 64 * limits.KIB
 _LOG_READ_BYTES = 65_536
+# What a read costs beside its bytes: a call's bound holds for many small prints as well.
+LOG_READ_COST_BYTES = 4_096
+_PIPE_BYTES_MAX = 1 << 20  # pipe(7), pipe-max-size: more cannot wait there.
 _WORD_LENGTH_MAX = 256
 # More than a socket holds (wmem_max, usually 208 KiB), in reads.
 _DYING_READS_MAX = 64
@@ -87,6 +90,7 @@ class ProcessIsolate:
         "_household",
         "_log",
         "_namespace_pid",
+        "_printed",
         "_reader",
         "_reuse",
         "_timer",
@@ -122,6 +126,7 @@ class ProcessIsolate:
         self._call: asyncio.Future[Answer] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._unsent = memoryview(b"")
+        self._printed = 0
         household.hub.watch(channel, self._readable)
         household.hub.watch(log, self._log_readable)
 
@@ -133,6 +138,7 @@ class ProcessIsolate:
         call: asyncio.Future[Answer] = loop.create_future()
         self._call = call
         self.request_id = invocation.request_id
+        self._printed = 0
         meta = _encode(
             {
                 "id": invocation.request_id,
@@ -277,12 +283,13 @@ class ProcessIsolate:
             call.set_result(answer)
 
     def _drain_log(self) -> None:
-        for _ in range(limits.LOG_BYTES_PER_CALL_MAX // _LOG_READ_BYTES):
+        for _ in range(_PIPE_BYTES_MAX // _LOG_READ_BYTES):
             if not self._read_log():
                 return
 
     def _log_readable(self, _events: int) -> None:
-        self._read_log()
+        if self._read_log() and self._printed > limits.LOG_BYTES_PER_CALL_MAX:
+            self._household.hub.rest(self._log)
 
     def _read_log(self) -> bool:
         if self._log < 0:
@@ -296,6 +303,7 @@ class ProcessIsolate:
         if not data:
             self._close_log()
             return False
+        self._printed += len(data) + LOG_READ_COST_BYTES
         if self.request_id:
             self._household.nursery.isolate_output(self, data)
         return True
