@@ -103,7 +103,6 @@ _CALLS = """
 20 setresgid 119 149 0 0 0
 20 setgroups 116 159 1 8
 20 fchownat 260 54 -100 8 0 0 0
-20 setxattr 188 5 8 8 8 1 0
 20 execveat 322 281 -1 8 8 8 0
 21 tiocsti 16 29 0 0x5412 8
 21 tiocsti_high_bits 16 29 0 0x100005412 8
@@ -394,6 +393,7 @@ PROBES = [
             ("vsock", 40, 1),
         )
     ),
+    Probe(20, "setxattr", partial(raw, 188 if X86_64 else 5, BAD, BAD, BAD, 1, 0), ("ENOTSUP",)),
     Probe(23, "socketpair_tipc", partial(raw, 53 if X86_64 else 199, 30, 1, 0, BAD), _REFUSED),
     Probe(24, "hosts_loopback", partial(_tcp, "127.0.0.1", "PROBES_TCP"), _NEWS),
     Probe(24, "hosts_loopback_6", partial(_tcp, "::1", "PROBES_TCP6"), _NEWS),

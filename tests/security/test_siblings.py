@@ -138,7 +138,7 @@ async def test_no_path_of_the_host_can_be_read(box: Sandbox) -> None:
         *(suite, "/etc/shadow", "/root/.ssh", "/home", "/sys", "/run", "/boot"),
         *("/var/lib", "/var/log", "/var/run", "/opt", "/srv", "/mnt", "/usr/sbin/init"),
     ]
-    there = {path for path in paths if os.path.exists(path)}  # noqa: PTH110 - one stat(2)
+    there = {path for path in paths if os.access(path, os.F_OK)}
     assert len(there) > 8, "the probe is broken: they are not outside either"
     seen = await box.call(f"reads({sorted(there)!r})")
     assert seen == []

@@ -24,7 +24,7 @@ from pathlib import Path
 from mayfly.model.errors import SnapshotFailed, StorageFailed
 from mayfly.ports import RuntimeInfo
 
-_FORMAT = 3
+_FORMAT = 4
 _PARTIAL = re.compile(r"\..+-[0-9a-f]{16}\.\d+")
 _LOADERS = ("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1")
 _LEFT_OUT = frozenset(
@@ -46,6 +46,8 @@ _ETC = {
     "resolv.conf": "",
 }
 _CERTIFICATES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt")
+# Where OpenSSL looks as Debian, Fedora and its own makers build it.
+_CERTIFICATE_LINKS = ("usr/lib/ssl/cert.pem", "etc/pki/tls/cert.pem", "etc/ssl/cert.pem")
 _QUESTION = (
     "import json,os,sys,sysconfig;p=sysconfig.get_paths();"
     "print(json.dumps({'version':sys.version,'executable':os.path.realpath("
@@ -204,5 +206,7 @@ def _write_etc(tree: Path) -> None:
     for bundle in _CERTIFICATES:
         if Path(bundle).is_file():
             shutil.copyfile(bundle, tree / "etc/ssl/certs/ca-certificates.crt")
-            (tree / "etc/ssl/cert.pem").symlink_to("certs/ca-certificates.crt")
+            for link in _CERTIFICATE_LINKS:
+                (tree / link).parent.mkdir(parents=True, exist_ok=True)
+                (tree / link).symlink_to("/etc/ssl/certs/ca-certificates.crt")
             return
