@@ -1,22 +1,7 @@
 """The platform's half of a Python function: imports the handler, then answers its calls.
 
 It runs inside the seal, beside the tenant's code and with no more rights than it, so nothing here
-is trusted by the
-outside: whoever reads its frames checks them. Standard library only.
-
-A frame, little-endian (`drivers.channel` holds the other end):
-
-    0      2      3       4          8
-    | "MF" | kind | flags | length   | body (length bytes) ...
-
-    kind      from -> to            body
-    CONFIG    daemon -> snapshot    JSON: environment, handler, path, script
-    IMPORTED  snapshot -> daemon    JSON: null, or the error document of a failed import
-    GO        keeper -> isolate     nothing: /tmp, /proc and limits are in place
-    READY     isolate -> daemon     nothing: rehearsed and parked
-    INVOKE    daemon -> isolate     u32 length of meta, meta (JSON), event (JSON)
-    ANSWER    isolate -> daemon     u32 peak memory in KiB, answer (JSON)
-    FAILURE   isolate -> daemon     u32 peak memory in KiB, u16 length, type, error document (JSON)
+is trusted by the outside: whoever reads its frames checks them. Standard library only.
 """
 
 from __future__ import annotations
@@ -27,24 +12,44 @@ import io
 import json
 import os
 import resource
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
+
+from mayfly.guest.frames import (
+    ANSWER,
+    CONFIG,
+    FAILURE,
+    FAILURE_HEAD,
+    GO,
+    IMPORTED,
+    INVOKE,
+    READY,
+    U32,
+    read_frame,
+    write_frame,
+)
+
+# What the snapshot uses of this module, beside its functions.
+__all__ = [
+    "CONFIG",
+    "GO",
+    "IMPORTED",
+    "READY",
+    "Context",
+    "Function",
+    "json",
+    "read_frame",
+    "write_frame",
+]
 
 # `typing`, `traceback` and others are left to who needs them: what is loaded here, each isolate
 # holds, and each fork pays for.
 _Handler = Callable[[object, "Context"], object]
 _Document = dict[str, object]
 
-MAGIC = 0x464D
-CONFIG, IMPORTED, GO, READY, INVOKE, ANSWER, FAILURE = range(1, 8)
-HEADER = struct.Struct("<HBBI")
-_U32 = struct.Struct("<I")
-_FAILURE_HEAD = struct.Struct("<IH")
 RESPONSE_BYTES_MAX = 6_291_556
-_CHUNK_BYTES = 65_536
 _WHITE_SPACE = " \t\n\r"  # RFC 8259, section 2
 _scan_json = getattr(json.JSONDecoder(), "scan_once")  # noqa: B009 - no type stub knows it
 
@@ -186,44 +191,6 @@ def _stack(error: BaseException) -> list[str]:
     return traceback.format_list(kept)
 
 
-def read_frame(fd: int) -> tuple[int, bytes]:
-    """Read one frame.
-
-    Returns:
-        (kind, body), or (0, b"") when the other side has closed.
-    """
-    data = os.read(fd, _CHUNK_BYTES)
-    if len(data) < HEADER.size:
-        if not data:
-            return 0, b""
-        data += _read_exactly(fd, HEADER.size - len(data))
-    _magic, kind, _flags, length = HEADER.unpack_from(data)
-    missing = HEADER.size + length - len(data)
-    if missing > 0:
-        data += _read_exactly(fd, missing)
-    return kind, data[HEADER.size :]
-
-
-def _read_exactly(fd: int, count: int) -> bytes:
-    parts = []
-    while count > 0:
-        part = os.read(fd, min(count, 1 << 20))
-        if not part:
-            raise EOFError("the platform closed the channel in the middle of a frame")
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def write_frame(fd: int, kind: int, *parts: bytes) -> None:
-    """Write one frame; the parts are joined."""
-    body = b"".join(parts)
-    data = HEADER.pack(MAGIC, kind, 0, len(body)) + body
-    sent = os.write(fd, data)
-    while sent < len(data):
-        sent += os.write(fd, memoryview(data)[sent:])
-
-
 def serve_one(source: int, sink: int, handler: _Handler) -> bool:
     """Read one INVOKE from `source`, run `handler(event, context)`, write the answer to `sink`.
 
@@ -233,7 +200,7 @@ def serve_one(source: int, sink: int, handler: _Handler) -> bool:
     kind, body = read_frame(source)
     if kind != INVOKE:
         return False
-    (meta_length,) = _U32.unpack_from(body)
+    (meta_length,) = U32.unpack_from(body)
     event_at = 4 + meta_length
     meta = json.loads(str(body[4:event_at], "utf-8"))
     try:
@@ -242,11 +209,11 @@ def serve_one(source: int, sink: int, handler: _Handler) -> bool:
         document = to_json(failure.document)
         kind_name = str(failure.document["errorType"]).encode()[:255]
         flush()
-        head = _FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
+        head = FAILURE_HEAD.pack(_peak_kib(), len(kind_name))
         write_frame(sink, FAILURE, head, kind_name, document)
         return False
     flush()
-    write_frame(sink, ANSWER, _U32.pack(_peak_kib()), answer)
+    write_frame(sink, ANSWER, U32.pack(_peak_kib()), answer)
     return True
 
 
@@ -412,7 +379,7 @@ def rehearse(count: int) -> None:
     """Send `count` empty calls to oneself, so that a real one finds warm pages."""
     in_read, in_write = os.pipe()
     out_read, out_write = os.pipe()
-    head = _U32.pack(len(_REHEARSAL_META))
+    head = U32.pack(len(_REHEARSAL_META))
     for _ in range(count):
         write_frame(in_write, INVOKE, head, _REHEARSAL_META, _REHEARSAL_EVENT)
         serve_one(in_read, out_write, _rehearsal_handler)
@@ -435,7 +402,7 @@ def run_script(channel: int, path: str) -> None:
     kind, body = read_frame(channel)
     if kind != INVOKE:
         return
-    (meta_length,) = _U32.unpack_from(body)
+    (meta_length,) = U32.unpack_from(body)
     event = json.loads(body[4 + meta_length :])
     _set_stdin(base64.b64decode(event.get("stdin") or ""))
     sys.argv[:] = [path, *event.get("args", [])]
@@ -449,7 +416,7 @@ def run_script(channel: int, path: str) -> None:
         traceback.print_exception(error)
         code = 1
     flush()
-    write_frame(channel, ANSWER, _U32.pack(_peak_kib()), json.dumps({"exit_code": code}).encode())
+    write_frame(channel, ANSWER, U32.pack(_peak_kib()), json.dumps({"exit_code": code}).encode())
 
 
 def exit_code(error: SystemExit) -> int:

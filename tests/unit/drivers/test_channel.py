@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mayfly.drivers import channel
 from mayfly.drivers.channel import HEADER, MAGIC, BadFrame, FrameReader, Hub, frame
-from mayfly.guest import bootstrap
+from mayfly.guest import frames
 
 LENGTH_MAX = 300
 KINDS = st.integers(1, 255)
@@ -87,19 +87,19 @@ def test_reading_takes_what_is_there_and_never_waits() -> None:
 
 def test_both_sides_speak_the_same_frames() -> None:
     for name in ("MAGIC", "CONFIG", "IMPORTED", "GO", "READY", "INVOKE", "ANSWER", "FAILURE"):
-        assert getattr(channel, name) == getattr(bootstrap, name)
-    assert channel.HEADER.format == bootstrap.HEADER.format
-    assert channel.U32.format == bootstrap._U32.format
-    assert channel.FAILURE_HEAD.format == bootstrap._FAILURE_HEAD.format
+        assert getattr(channel, name) == getattr(frames, name)
+    assert channel.HEADER.format == frames.HEADER.format
+    assert channel.U32.format == frames.U32.format
+    assert channel.FAILURE_HEAD.format == frames.FAILURE_HEAD.format
 
 
 @given(st.integers(1, 7), st.lists(st.binary(max_size=50), max_size=3))
 def test_what_one_side_writes_the_other_reads(kind: int, parts: list[bytes]) -> None:
     read, write = os.pipe2(os.O_NONBLOCK)
-    bootstrap.write_frame(write, kind, *parts)
+    frames.write_frame(write, kind, *parts)
     assert FrameReader(read, 1_000).read() == (kind, b"".join(parts))
     os.write(write, frame(kind, *parts))
-    assert bootstrap.read_frame(read) == (kind, b"".join(parts))
+    assert frames.read_frame(read) == (kind, b"".join(parts))
     os.close(read)
     os.close(write)
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mayfly.guest import bootstrap
-from mayfly.guest.bootstrap import ANSWER, FAILURE, INVOKE, Context, Function
+from mayfly.guest import bootstrap, frames
+from mayfly.guest.bootstrap import Context, Function
+from mayfly.guest.frames import ANSWER, FAILURE, INVOKE
 from mayfly.model import limits
 
 Handler = Callable[[object, Context], object]
@@ -45,11 +46,11 @@ def serve(handler: Handler, payload: bytes, **meta: object) -> tuple[int, bytes,
     try:
         document = json.dumps({**META, **meta}).encode()
         head = struct.pack("<I", len(document))
-        bootstrap.write_frame(source, INVOKE, head, document, payload)
+        frames.write_frame(source, INVOKE, head, document, payload)
         os.lseek(source, 0, os.SEEK_SET)
         again = bootstrap.serve_one(source, sink, handler)
         os.lseek(sink, 0, os.SEEK_SET)
-        kind, body = bootstrap.read_frame(sink)
+        kind, body = frames.read_frame(sink)
     finally:
         os.close(source)
         os.close(sink)
@@ -207,7 +208,7 @@ def test_the_trace_is_in_the_environment_during_the_call(monkeypatch: pytest.Mon
 
 def test_any_other_frame_ends_the_serving() -> None:
     read, write = os.pipe()
-    bootstrap.write_frame(write, ANSWER, b"1234")
+    frames.write_frame(write, ANSWER, b"1234")
     assert not bootstrap.serve_one(read, write, echo)
     os.close(write)
     assert not bootstrap.serve_one(read, read, echo)
@@ -219,10 +220,10 @@ def test_a_frame_larger_than_a_pipe_comes_whole() -> None:
     body = os.urandom(1 << 20)
     pid = os.fork()
     if pid == 0:
-        bootstrap.write_frame(write, INVOKE, body)
+        frames.write_frame(write, INVOKE, body)
         os._exit(0)
     os.close(write)
-    assert bootstrap.read_frame(read) == (INVOKE, body)
+    assert frames.read_frame(read) == (INVOKE, body)
     os.waitpid(pid, 0)
     os.close(read)
 
@@ -294,24 +295,25 @@ def test_exit_codes_are_a_shells(code: int | str | None, status: int) -> None:
     assert bootstrap.exit_code(SystemExit(code)) == status
 
 
-def test_the_guest_needs_only_the_standard_library() -> None:
-    path = bootstrap.__file__
-    assert path is not None
-    tree = ast.parse(Path(path).read_text())
-    named = {
-        name.split(".")[0]
-        for node in ast.walk(tree)
-        for name in (
-            [alias.name for alias in node.names]
-            if isinstance(node, ast.Import)
-            else [str(node.module)]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    assert named <= sys.stdlib_module_names
-    alone = [sys.executable, "-I", "-S", "-c", "import runpy, sys; runpy.run_path(sys.argv[1])"]
-    subprocess.run([*alone, path], check=True, timeout=20)
+def _named_by(source: Path) -> set[str]:
+    named: set[str] = set()
+    for node in ast.walk(ast.parse(source.read_text())):
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            named.add(str(node.module))
+    return named
+
+
+def test_the_guest_needs_only_the_standard_library_and_itself() -> None:
+    assert bootstrap.__file__ is not None
+    folder = Path(bootstrap.__file__).parent
+    for source in folder.glob("*.py"):
+        others = {name for name in _named_by(source) if not name.startswith("mayfly.guest.")}
+        assert {name.split(".")[0] for name in others} <= sys.stdlib_module_names
+    alone = "import sys; sys.path.insert(0, sys.argv[1]); import mayfly.guest.bootstrap"
+    command = [sys.executable, "-I", "-S", "-c", alone, str(folder.parents[1])]
+    subprocess.run(command, check=True, timeout=20)
 
 
 def test_rehearsing_leaves_no_descriptor_open() -> None:
