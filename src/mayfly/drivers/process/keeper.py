@@ -35,6 +35,7 @@ READY, PARKED, DIED, FAILED, SNAPSHOT_DIED = b"R", b"P", b"D", b"F", b"X"
 STATUS_OOM = 1 << 16
 _OUTSTANDING_MAX = 16
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
+_SO_PASSRIGHTS = 83
 _GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
 
 
@@ -55,6 +56,7 @@ class Keeper:
         self._snapshot = snapshot
         # A snapshot that does not read would make the keeper deaf: that ends it instead.
         self._snapshot.setblocking(False)
+        self._no_rights = _refuse_rights(self._snapshot)
         self._snapshot_pid = snapshot_pid
         self._cgroup_fds = cgroup_fds
         self._wanted: collections.deque[int] = collections.deque()
@@ -106,6 +108,8 @@ class Keeper:
             isolate_id = self._wanted.popleft()
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
+            if self._no_rights:
+                _refuse_rights(ours)
             log_read, log_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             os.set_blocking(log_write, True)
             socket.send_fds(self._snapshot, [b"\0"], [theirs.fileno(), log_write])
@@ -268,6 +272,15 @@ class Keeper:
         self._tell(SNAPSHOT_DIED, 0, status)
         sys.stdout.flush()
         os._exit(0)
+
+
+def _refuse_rights(sock: socket.socket) -> bool:
+    """Let nobody send descriptors to it, to be let go of by us or by the daemon (Linux 6.16)."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_PASSRIGHTS, 0)
+    except OSError:
+        return False
+    return True
 
 
 def wait_for_helper(pid: int) -> int:

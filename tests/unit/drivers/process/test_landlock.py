@@ -67,7 +67,7 @@ def test_this_kernel_takes_what_it_is_asked() -> None:
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
             landlock.restrict(syscalls.landlock_abi())
             os.close(os.open("/etc/passwd", os.O_RDONLY))
-        except BaseException:  # noqa: BLE001 - a child of the test's process: only its status counts
+        except BaseException:  # noqa: BLE001 - a child: only its status counts
             os._exit(1)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
