@@ -20,6 +20,7 @@ from tests.support.bench import Bench, Watcher, births
 from tests.support.platform import RUNTIME
 from tests.support.process_driver import kill_snapshot, process_driver
 
+Json = Any
 _TAIL_BYTES = 65_536
 
 
@@ -64,7 +65,7 @@ class Sandbox:
             self.bench.invocation(json.dumps(event).encode()), timeout_s=timeout_s
         )
 
-    async def call(self, event: object = None, *, isolate: Isolate | None = None) -> Any:  # noqa: ANN401 - JSON
+    async def call(self, event: object = None, *, isolate: Isolate | None = None) -> Json:
         """The answer of a call that must go well."""
         answer = await self.invoke(event, isolate=isolate)
         assert answer.error is None, answer.payload
