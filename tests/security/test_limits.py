@@ -208,6 +208,20 @@ async def test_threads_descriptors_and_files_are_bounded(boxes: tuple[Sandbox, S
     assert await honest.call(1) == 1
 
 
+async def test_an_import_holds_little_more_than_the_functions_memory(tmp_path: Path) -> None:
+    need_root()
+    async with node() as driver:
+        with pytest.raises(AssertionError, match=r"Runtime\.(ExitError|OutOfMemory)"):
+            await open_box(driver, tmp_path, "held = bytearray(b'x') * (1 << 30)\n" + ECHO)
+
+
+async def test_room_for_isolates_grows_with_them(boxes: tuple[Sandbox, Sandbox]) -> None:
+    _box, honest = boxes
+    parked = await honest.isolates(300)
+    for one in parked[::50]:
+        assert await honest.call(1, isolate=one) == 1
+
+
 @pytest.mark.parametrize("deed", ["flood()", "drip()"])
 async def test_a_log_flood_costs_a_neighbour_little(
     deed: str, boxes: tuple[Sandbox, Sandbox]

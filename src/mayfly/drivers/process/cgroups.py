@@ -13,13 +13,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from mayfly.drivers.process.plan import CgroupPlan, Plan
 
 _V1_LEAF = ("memory", "pids")
 _V1_ALL = ("memory", "pids", "cpu")
 _ROOT = "/sys/fs/cgroup"
+# About half a MiB was measured for an isolate of a small snapshot; page tables grow with it.
+_ISOLATE_BYTES = 2 << 20
+_ROOM_BYTES_MIN, _ROOM_COUNT_MIN = 64 << 20, 32
 _DEPTH_MAX = 8
 
 
@@ -172,6 +175,45 @@ def _limit(
     }
     for name, value in settings.get(controller, {}).items():
         write(f"{leaf}/{name}", value, missing_ok=True, dir_fd=dir_fd)
+
+
+class Room:
+    """How much memory a snapshot's own cgroup may hold: more only as its isolates grow in number.
+
+    The kernel charges an isolate's page tables to who forks it. An import has little to spare.
+    """
+
+    def __init__(self, folders: Iterable[str], memory_bytes: int, bytes_max: int) -> None:
+        """Make the measure; the launcher sets the first limit by it.
+
+        Args:
+            folders: The snapshot's, one for each controller.
+            memory_bytes: Of the function.
+            bytes_max: Never more than this beside it.
+        """
+        self._folders = list(folders)
+        self._memory_bytes = memory_bytes
+        self._isolate_bytes = _ISOLATE_BYTES + memory_bytes // 128
+        self._bytes_max = bytes_max
+        self._count = _ROOM_COUNT_MIN
+
+    @property
+    def overhead_bytes(self) -> int:
+        """What may be held beside the function's memory now."""
+        return min(_ROOM_BYTES_MIN + self._count * self._isolate_bytes, self._bytes_max)
+
+    def hold(self, count: int) -> None:
+        """Let there be room for `count` isolates; seldom more than a comparison."""
+        if count <= self._count:
+            return
+        while self._count < count:
+            self._count *= 2
+        limit = str(self._memory_bytes + self.overhead_bytes)
+        for folder in self._folders:
+            for name in ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes", "memory.max"):
+                # Where it may not be raised, births fail one by one and say so.
+                with contextlib.suppress(OSError):
+                    write(f"{folder}/self/{name}", limit, missing_ok=True)
 
 
 class Leaf:

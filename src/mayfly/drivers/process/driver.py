@@ -147,6 +147,7 @@ class ProcessDriver:
             tenant=tenant,
             output=output,
             folders=tuple(plan.cgroup.folders.values()),
+            room=self._room(plan.cgroup, plan.memory_bytes),
             bury_s=self._limits.bury_s,
             forget=self._snapshots.discard,
         )
@@ -247,6 +248,8 @@ class ProcessDriver:
             binds.append([str(spec.dependencies_path), "/var/deps"])
         self._uids = (self._uids + 1) % HOST_UID_COUNT
         folders = {k: f"{v}/{spec.snapshot_id}" for k, v in self._cgroup.folders.items()}
+        cgroup = CgroupPlan(self._cgroup.version, folders)
+        memory_bytes = settings.memory_mib * limits.MIB
         return Plan(
             snapshot_id=spec.snapshot_id,
             rootless=self._rootless,
@@ -254,16 +257,20 @@ class ProcessDriver:
             root=str(root),
             binds=binds,
             tmp_bytes=settings.tmp_mib * limits.MIB,
-            memory_bytes=settings.memory_mib * limits.MIB,
+            memory_bytes=memory_bytes,
             pids_max=spec.pids_max,
             cpu_shares=max(2, settings.memory_mib * 1024 // 1769),
-            overhead_bytes=self._limits.parked_memory_mib * limits.MIB,
+            overhead_bytes=self._room(cgroup, memory_bytes).overhead_bytes,
             abi=self._abi,
             filter_hex=self._filter,
             open_files_max=limits.OPEN_FILES_MAX,
             processes_max=self._limits.processes_max,
-            cgroup=CgroupPlan(self._cgroup.version, folders),
+            cgroup=cgroup,
         )
+
+    def _room(self, cgroup: CgroupPlan, memory_bytes: int) -> cgroups.Room:
+        bytes_max = self._limits.parked_memory_mib * limits.MIB
+        return cgroups.Room(cgroup.folders.values(), memory_bytes, bytes_max)
 
     async def _root(self, name: str) -> Path:
         known = self._roots.get(name)

@@ -56,6 +56,7 @@ class ProcessSnapshot:
         tenant: socket.socket,
         output: int,
         folders: tuple[str, ...],
+        room: cgroups.Room,
         bury_s: float,
         forget: Callable[[ProcessSnapshot], None],
     ) -> None:
@@ -68,6 +69,7 @@ class ProcessSnapshot:
         self._tenant = tenant
         self._output = output
         self._folders = folders
+        self._room = room
         self._bury_s = bury_s
         self._forget = forget
         self._facts = SnapshotFacts(0.0, 0)
@@ -171,6 +173,7 @@ class ProcessSnapshot:
             self._wanted -= 1
             self._next_id += 1
             self._asked[self._next_id] = self.clock.now_ms()
+            self._room.hold(len(self._isolates) + len(self._asked))
             self.send(b"B", self._next_id)
 
     def _hear(self, _events: int) -> None:
