@@ -169,7 +169,8 @@ def _limit(
         "": {
             "memory.max": memory,
             "memory.swap.max": "0",
-            "memory.oom.group": "1",
+            # An isolate goes as a whole; beside a snapshot lives its keeper, which must tell of it.
+            "memory.oom.group": "0" if dir_fd is None else "1",
             "pids.max": str(plan.pids_max),
         },
     }

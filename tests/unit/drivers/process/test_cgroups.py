@@ -185,6 +185,7 @@ def test_version_2_limits_snapshot_and_isolate(v2: Path) -> None:
     assert (folder / "0/memory.max").read_text() == str(128 * MIB)
     assert (folder / "0/memory.swap.max").read_text() == "0"
     assert (folder / "0/memory.oom.group").read_text() == "1"
+    assert (folder / "self/memory.oom.group").read_text() == "0"
     assert (folder / "0/pids.max").read_text() == "64"
     assert (folder / "0/cgroup.procs").read_text() == "7"
     for fd in fds:
