@@ -1,6 +1,7 @@
 """Every row of the escape list that one process can try: by a handler, and at import.
 
-The same probes run outside, as root, where each must succeed: a broken probe cannot pass.
+The same probes run outside, where each must succeed: a broken probe cannot pass. As root all do;
+an ordinary user, who runs this too, may not do all of it outside.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ import pytest
 
 from tests.security import probes
 from tests.security.sandbox import sandbox
-from tests.support.needs import need_root
 
 PROBES = Path(probes.__file__)
 SOURCE = PROBES.read_text()
@@ -53,7 +53,6 @@ async def _inside(folder: Path, variables: Mapping[str, str]) -> tuple[Outcomes,
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcomes]:
-    need_root()
     folder = tmp_path_factory.mktemp("escapes")
     with _host_listeners(folder) as variables:
         outside = subprocess.run(
@@ -79,6 +78,8 @@ def test_an_escape_is_refused_inside_and_works_outside(
     outside = outcomes["outside"][_name(probe)]
     if outside in ("ENOSYS", "SIGSEGV") or (probe.row, outside) == (17, "ENOENT"):
         pytest.skip("this kernel has no such call or file")
+    if os.geteuid() != 0 and outside in probe.refusals:
+        pytest.skip("only root may do so outside")
     assert outside not in probe.refusals, "the probe is broken: it is refused outside too"
     assert outcomes[tried_by][_name(probe)] in probe.refusals
 
@@ -87,7 +88,8 @@ def test_an_escape_is_refused_inside_and_works_outside(
 def test_an_isolate_has_less_than_its_snapshot(
     probe: probes.Probe, outcomes: Mapping[str, Outcomes]
 ) -> None:
-    assert outcomes["outside"][_name(probe)] not in probe.refusals
+    if os.geteuid() == 0:
+        assert outcomes["outside"][_name(probe)] not in probe.refusals
     assert outcomes["handler"][_name(probe)] in probe.refusals
 
 
