@@ -110,7 +110,10 @@ def _cpu_ticks(pid: int) -> int:
     """User and system time of a process and all below it, in 1/100 s."""
     total = 0
     for one in tree(pid):
-        fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # It has died since it was listed.
         total += int(fields[11]) + int(fields[12])
     return total
 
