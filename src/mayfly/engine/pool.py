@@ -36,7 +36,7 @@ from mayfly.telemetry import LogEvent, event_log
 # Births are asked for when this share of the target is missing: fewer, larger requests.
 _STEP_SHARE = 4
 _QUIET_S = 0.25
-_BREATH_S = 0.02
+_BREATH_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,22 +384,32 @@ class Pool:
     # How many.
 
     def _refill_soon(self) -> None:
-        """Refill behind the answer; with half of them still parked, a breath later.
+        """Refill behind the answer; with half of them still parked, when the burst has passed.
 
-        Births take the processors from the very burst of calls that they are for.
+        Births take the processors from the very calls that they are for.
         """
-        brood = self.brood
-        if brood is not None and not self._line and 2 * len(brood.parked) >= self._ahead_last:
+        if self._is_half_full():
             if not self._refill_later:
                 self._refill_later = True
-                asyncio.get_running_loop().call_later(_BREATH_S, self.refill)
+                asyncio.get_running_loop().call_later(_BREATH_S, self._refill_when_quiet)
         elif not self._refill_due:
             self._refill_due = True
             asyncio.get_running_loop().call_soon(self.refill)
 
+    def _refill_when_quiet(self) -> None:
+        self._refill_later = False
+        if self._is_half_full() and self._idle_s(self.node.ports.clock.monotonic_s()) < _BREATH_S:
+            self._refill_soon()
+        else:
+            self.refill()
+
+    def _is_half_full(self) -> bool:
+        brood = self.brood
+        return brood is not None and not self._line and 2 * len(brood.parked) >= self._ahead_last
+
     def refill(self) -> None:
         """Ask for the births that are needed and not yet asked for."""
-        self._refill_due = self._refill_later = False
+        self._refill_due = False
         brood = self.brood
         if brood is None or not brood.usable or self.node.stopping:
             return
