@@ -81,6 +81,11 @@ class Daemon:
         found: list[dict[str, Any]] = json.loads(self.ask("GET", "/_mayfly/v1/ps"))["residents"]
         return found
 
+    def parked(self) -> int:
+        """How many isolates are parked now."""
+        node: dict[str, Any] = json.loads(self.ask("GET", "/_mayfly/v1/stats"))["node"]
+        return int(node["isolates_parked"])
+
 
 def invoke_path(name: str) -> str:
     """Where a function is invoked in AWS's API."""

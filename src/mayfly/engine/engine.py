@@ -14,6 +14,7 @@ from itertools import islice
 
 from mayfly.engine.admission import Admission
 from mayfly.engine.bounds import EngineLimits
+from mayfly.engine.brood import Brood
 from mayfly.engine.census import (
     FunctionStatistics,
     Resident,
@@ -31,7 +32,17 @@ from mayfly.engine.turns import Turns
 from mayfly.model.event import Event
 from mayfly.model.function import Function
 from mayfly.model.invocation import Answer, Invocation, Life, Outcome
-from mayfly.ports import Backlog, Clock, CodeStore, Driver, Ids, LifeStage, LogStore, Registry
+from mayfly.ports import (
+    Backlog,
+    Clock,
+    CodeStore,
+    Driver,
+    Ids,
+    LifeStage,
+    LogStore,
+    Registry,
+    Snapshot,
+)
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
 _KIB = 1024
@@ -201,11 +212,8 @@ class Engine:
         metrics.isolates = {"parked": parked, "busy": len(stages) - parked}
         snapshots = [brood.snapshot for brood in broods if brood.snapshot is not None]
         metrics.snapshots = len(snapshots)
-        private_kib = sum(snapshot.memory().private_kib for snapshot in snapshots)
-        metrics.memory_bytes = {
-            "snapshots": private_kib * _KIB,
-            "isolates": isolates_private_kib(broods) * _KIB,
-        }
+        # Read from the kernel, process by process: on a thread, that calls go on meanwhile.
+        metrics.memory_bytes = await asyncio.to_thread(_weigh, broods, snapshots)
         metrics.backlog_events = dict(await self._backlog.counts())
 
     async def _until_cancelled(self) -> None:
@@ -239,3 +247,8 @@ class Engine:
             await node.alarm.wait()
             now_s = node.ports.clock.monotonic_s()
             node.alarm.set(max(self._tenants.tend(now_s), now_s + _TEND_S_MIN))
+
+
+def _weigh(broods: Sequence[Brood], snapshots: Sequence[Snapshot]) -> dict[str, int]:
+    private_kib = sum(snapshot.memory().private_kib for snapshot in snapshots)
+    return {"snapshots": private_kib * _KIB, "isolates": isolates_private_kib(broods) * _KIB}

@@ -110,7 +110,9 @@ async def _delete(call: Call) -> None:
 
 
 async def _ps(call: Call) -> None:
-    await call.reply({"residents": [resident_form(one) for one in call.platform.engine.census()]})
+    # Weighing thousands of isolates takes a second: on a thread, that calls go on meanwhile.
+    alive = await asyncio.to_thread(call.platform.engine.census)
+    await call.reply({"residents": [resident_form(one) for one in alive]})
 
 
 async def _stats(call: Call) -> None:

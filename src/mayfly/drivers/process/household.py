@@ -112,7 +112,7 @@ class ProcessSnapshot:
 
     def host_pid(self, namespace_pid: int) -> int:
         """The node's number of a process of the sandbox, 0 where it is not known."""
-        if namespace_pid not in self._host_pids and self.loop.time() > self._host_pids_read_s + 1:
+        if namespace_pid not in self._host_pids and self.loop.time() > self._host_pids_read_s + 0.1:
             self._host_pids = host_pids(self._facts.pid)
             self._host_pids_read_s = self.loop.time()
         return self._host_pids.get(namespace_pid, 0)
