@@ -108,7 +108,8 @@ def _answers(functions: Functions, name: str) -> bool:
     try:
         return functions.call(name, "there").value == "there"
     except ClientError as error:
-        assert error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] < 500:
+            raise
         return False
 
 
