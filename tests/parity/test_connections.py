@@ -89,7 +89,8 @@ def test_what_is_not_http_is_refused_and_the_next_client_is_served(
     functions: Functions, request_bytes: bytes
 ) -> None:
     with _connect(functions.platform) as client:
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        # The platform may have closed it before all of that was said.
+        with contextlib.suppress(OSError):
             client.sendall(request_bytes)
             client.shutdown(socket.SHUT_WR)
         answer = _all(client)

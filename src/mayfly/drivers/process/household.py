@@ -35,6 +35,7 @@ _OUTSTANDING_MAX = 32
 _FAILURES_MAX = 5
 _RETRY_S = 0.1
 _CLOSE_S = 5.0
+_BIRTH_S = 2.0
 _OUTPUT_BYTES = 65_536
 
 
@@ -81,6 +82,7 @@ class ProcessSnapshot:
         self._next_id = 0
         self._failures = 0
         self._dying: collections.deque[tuple[float, int]] = collections.deque()
+        self._young: collections.deque[tuple[float, int]] = collections.deque()
         self._closed = False
         self._gone: asyncio.Future[int] = self.loop.create_future()
         self._step: SealStepFailed | None = None
@@ -219,6 +221,26 @@ class ProcessSnapshot:
             namespace_pid=namespace_pid,
             born_ms=born_ms,
         )
+        self._watch_birth(isolate_id)
+
+    def _watch_birth(self, isolate_id: int) -> None:
+        """See to it that it says READY.
+
+        A fork beside threads that the import left may inherit a lock that nobody will open.
+        """
+        if not self._young:
+            self.loop.call_later(_BIRTH_S, self._check_births)
+        self._young.append((self.loop.time() + _BIRTH_S, isolate_id))
+
+    def _check_births(self) -> None:
+        now = self.loop.time()
+        while self._young and self._young[0][0] <= now:
+            _deadline, isolate_id = self._young.popleft()
+            isolate = self._isolates.get(isolate_id)
+            if isolate is not None and not isolate.parked_ms:
+                self.send(b"K", isolate_id)
+        if self._young:
+            self.loop.call_later(_BIRTH_S / 2, self._check_births)
 
     def isolate_ready(self, isolate: ProcessIsolate) -> None:
         """The isolate said READY."""
