@@ -51,6 +51,7 @@ _LAUNCH = (
     "from mayfly.drivers.process.launcher import main;"
     "sys.path.remove(sys.argv[3]); main()"
 )
+_REMOVE_S = 20.0
 _IMPORT_FRAME_MAX = limits.ERROR_BYTES_MAX
 
 
@@ -237,9 +238,18 @@ class ProcessDriver:
         for launcher in self._launchers.values():
             await launcher.close()
         self._launchers.clear()
-        for folder in self._cgroup.folders.values():
-            cgroups.remove(folder)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_REMOVE_S):
+                await self._remove_cgroups()
         self._hub.close()
+
+    async def _remove_cgroups(self) -> None:
+        """Thousands of isolates take the kernel seconds to end; their folders go after them."""
+        folders = set(self._cgroup.folders.values())
+        while folders := {  # noqa: ASYNC110 - the kernel has no event for it
+            folder for folder in folders if not cgroups.remove(folder)
+        }:
+            await asyncio.sleep(0.05)
 
     def _plan(self, spec: SnapshotSpec, root: Path) -> Plan:
         settings = spec.function.settings
