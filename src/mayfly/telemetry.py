@@ -65,6 +65,8 @@ class LogEvent(StrEnum):
     ISOLATE_OVERDUE = "isolate_overdue"
     BIRTHS_OVERDUE = "births_overdue"
     BACKLOG_RELEASED = "backlog_released"
+    PARCEL_LOST = "parcel_lost"
+    GRANT_MISSING = "grant_missing"
     BACKLOG_UNREACHABLE = "backlog_unreachable"
     EVENT_RETRIED = "event_retried"
     EVENT_FAILED = "event_failed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mayfly.daemon import RealClock
+from mayfly.daemon.world import RealClock
 from tests.support.functions import Functions
 from tests.support.platform import run_platform, zipped
 

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
-from mayfly.daemon import RealClock
+from mayfly.daemon.world import RealClock
 from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
 from mayfly.ports import RuntimeInfo, Snapshot
 from tests.support.needs import need

@@ -125,7 +125,13 @@ def verify(
         expected = _sign(key, scope, f"{method}\n{path}\n{query}\n{tail}")
         if hmac.compare_digest(expected.encode(), given):
             return Principal(
-                credential.access_key_id, ACCOUNT_ID, credential.arn, stated.service, stated.region
+                credential.access_key_id,
+                ACCOUNT_ID,
+                credential.arn,
+                stated.service,
+                stated.region,
+                credential.function_name,
+                credential.grants,
             )
     raise InvalidSignature(_MISMATCH)
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from mayfly.api.exchange import Exchange
 from mayfly.api.message import Request, Response
 from mayfly.api.refusals import NotImplementedYet, UnknownOperation
 from mayfly.api.wire.form import parse_form
@@ -50,25 +51,58 @@ class Operations(Protocol):
         ...
 
 
+class WholeService(Protocol):
+    """A service that reads its requests and writes its answers itself, for speed."""
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request whose signature is right. Never raises a MayflyError."""
+        ...
+
+
+class ObjectsEndpoint(Protocol):
+    """S3: its bodies are streams, so it gets the exchange itself, unread and unauthenticated."""
+
+    def claims(self, exchange: Exchange) -> bool:
+        """Whether the request is S3's, by its signature's scope, its host or its form."""
+        ...
+
+    async def answer(self, exchange: Exchange) -> None:
+        """Authenticate, read, do and reply. Never raises a MayflyError."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The services that this endpoint offers.
+    """The services that this endpoint offers, by botocore's folder name.
 
     Args:
-        operations: By botocore's folder name: {"lambda": LambdaOperations(...)}.
+        operations: {"lambda": LambdaOperations(...)}.
+        whole: Services that need no model: {"dynamodb": ...}.
+        objects: S3, or None.
     """
 
     operations: Mapping[str, Operations]
+    whole: Mapping[str, WholeService] = field(default_factory=dict)
+    objects: ObjectsEndpoint | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, in order."""
+        objects = ["s3"] if self.objects is not None else []
+        return sorted([*self.operations, *self.whole, *objects])
 
 
 async def answer(request: Request, services: Services) -> Response:
     """Match, parse, validate, dispatch and serialise. Never raises a MayflyError."""
     name = _service_name(request.principal.service, request.headers.get("x-amz-target"))
+    whole = services.whole.get(name)
+    if whole is not None:
+        return await whole.answer(request)
     operations = services.operations.get(name)
     if operations is None:
         error = NotImplementedYet(
             f'this endpoint does not offer the service "{request.principal.service[:64]}" yet; '
-            f"it offers {', '.join(sorted(services.operations))}"
+            f"it offers {', '.join(services.names)}"
         )
         return serialise_error(_model_or_default(name), error, request.request_id)
     model = service_model(name)

@@ -17,20 +17,14 @@ from mayfly.api.auth import verify
 from mayfly.api.exchange import Exchange
 from mayfly.api.keys import Keys
 from mayfly.api.message import Principal
+from mayfly.api.permits import AccessDenied
 from mayfly.api.platform import Platform
 from mayfly.api.refusals import MissingAuthenticationToken, UnrecognizedClient
 from mayfly.model import limits
-from mayfly.model.errors import CallerError, MayflyError
+from mayfly.model.errors import MayflyError
 
 LARGE_BYTES = limits.MIB
 _DIGEST_LENGTH = 64
-
-
-class AccessDenied(CallerError):
-    """The signature is right, and its key may not do this."""
-
-    code = "AccessDeniedException"
-    status = 403
 
 
 class Gate:

@@ -19,6 +19,7 @@ import msgspec
 
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import ACCOUNT_ID
+from mayfly.model.grant import Grant
 
 DERIVED_KEYS_MAX = 1_024
 _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
@@ -31,12 +32,16 @@ class Credential:
     Args:
         arn: The identity that the key signs for.
         session_token: Must come with each request when it is not "".
+        function_name: The function whose isolates sign with it, or "".
+        grants: All that it may do, or None: everything.
     """
 
     access_key_id: str
     secret_access_key: str
     arn: str
     session_token: str = ""
+    function_name: str = ""
+    grants: tuple[Grant, ...] | None = None
 
 
 class _KeyFile(msgspec.Struct):

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterable
 from dataclasses import dataclass, field
 
+from mayfly.model.grant import Grant, GrantKind
+
 
 class Headers:
     """Request headers by name, case-insensitive, small and read-only.
@@ -59,6 +61,8 @@ class Principal:
         arn: The identity's ARN.
         service: The service that the signature's scope names ("lambda", "mayfly", ...).
         region: The region that the signature's scope names.
+        function_name: The function whose isolate signed, or "".
+        grants: All that it may do, or None: the owner, who may do everything.
     """
 
     access_key_id: str
@@ -66,6 +70,12 @@ class Principal:
     arn: str
     service: str
     region: str
+    function_name: str = ""
+    grants: tuple[Grant, ...] | None = None
+
+    def may(self, kind: GrantKind, target: str, verb: str = "") -> bool:
+        """Whether it may do `verb` on `target` (see `Grant.allows`)."""
+        return self.grants is None or any(grant.allows(kind, target, verb) for grant in self.grants)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@
     /lambda-url/<url-id>/...     ->  function URL        by its AuthType
     /_mayfly/v1/...              ->  control API         signed by the owner
     /_mayfly/code/<digest>       ->  an archive          presigned
+    S3's host, scope or form     ->  objects             signed
     signed, or /20xx-...         ->  AWS's APIs          signed
     /_mayfly/health, /metrics, / ->  open
 
@@ -35,10 +36,11 @@ from mayfly.api.dispatch import Services, answer, answer_error
 from mayfly.api.download import send_archive
 from mayfly.api.exchange import JSON_TYPE, TEXT_TYPE, Disconnected, Exchange
 from mayfly.api.function_url import FunctionUrls, message_response
-from mayfly.api.gate import AccessDenied, Gate, stated_service
+from mayfly.api.gate import Gate, stated_service
 from mayfly.api.hosts import HostCheck
 from mayfly.api.lambda_.invoke import invoke_fast
 from mayfly.api.message import Request, Response
+from mayfly.api.permits import AccessDenied
 from mayfly.api.platform import Platform
 from mayfly.model.errors import MayflyError
 from mayfly.telemetry import METRICS_CONTENT_TYPE
@@ -74,6 +76,7 @@ class Api:
     def __init__(self, platform: Platform, services: Services) -> None:
         self._platform = platform
         self._services = services
+        self._objects = services.objects
         self._limits = platform.limits
         self._keys, self._clock, self._ids = platform.keys, platform.clock, platform.ids
         address, _, port = platform.endpoint.partition("//")[2].rpartition(":")
@@ -119,6 +122,8 @@ class Api:
             await self._control(exchange)
         elif path.startswith(_CODE_PREFIX):
             await self._download(exchange)
+        elif self._objects is not None and self._objects.claims(exchange):
+            await self._objects.answer(exchange)
         elif _is_aws(exchange):
             await self._aws(exchange)
         else:

@@ -91,6 +91,10 @@ class Delivery:
         await self._backlog.accept(event)
         self._alarm.ring()
 
+    def wake(self) -> None:
+        """Something came into the backlog by another door than `accept`."""
+        self._alarm.ring()
+
     async def run(self) -> None:
         """Deliver until cancelled. Events under way are then still leased, and delivered again."""
         await self._release()

@@ -137,6 +137,10 @@ class Engine:
         """
         await self._delivery.accept(event)
 
+    def events_arrived(self) -> None:
+        """Something came into the backlog by another door than `accept`. Returns at once."""
+        self._delivery.wake()
+
     def function_changed(self, name: str) -> None:
         """A function was created, updated or deleted: the next call uses what is current now."""
         self._tenants.function_changed(name)

@@ -33,6 +33,7 @@ class Event:
         attempts: How many times the function was called with it.
         client_context: Base64 as received, or "".
         error: The last failure's document, or "".
+        source: What caused it, for people: "invoke", "s3:photos", "schedule:default/nightly".
     """
 
     event_id: str
@@ -45,3 +46,4 @@ class Event:
     attempts: int = 0
     client_context: str = ""
     error: str = ""
+    source: str = "invoke"

@@ -47,6 +47,23 @@ class Grant:
     def __str__(self) -> str:
         return f"{self.kind}:{self.target}" + (f":{self.verb}" if self.verb else "")
 
+    def allows(self, kind: GrantKind, target: str, verb: str = "") -> bool:
+        """Whether it gives `verb` on `target`.
+
+        Args:
+            target: As a grant names it; of an object, "bucket/key". A grant of objects reaches
+                everything in its bucket, or whose key begins with its prefix.
+        """
+        if self.kind is not kind or self.verb != verb:
+            return False
+        if self.target == target:
+            return True
+        if kind is not GrantKind.OBJECTS:
+            return False
+        bucket, slash, prefix = self.target.partition("/")
+        asked, _, key = target.partition("/")
+        return bucket == asked and (not slash or key.startswith(prefix))
+
     @property
     def written(self) -> str:
         """The grant as it stands in mayfly.toml, without its kind."""

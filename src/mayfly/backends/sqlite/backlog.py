@@ -13,21 +13,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from mayfly.backends.sqlite.failures import Site
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model.errors import Conflict
 from mayfly.model.event import Event, EventState
+from mayfly.model.function import LATEST
+from mayfly.model.parcel import Parcel
 
 _COLUMNS = (
     "event_id, function_name, qualifier, payload, accepted_ms, due_ms, attempts, client_context, "
-    "error"
+    "error, source"
 )
 _INSERT = (
     f"INSERT INTO event ({_COLUMNS}, state, ready_ms) "  # noqa: S608  constants only
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _DUE = (
     f"SELECT ready_ms, seq, state, {_COLUMNS} FROM event "  # noqa: S608  constants only
@@ -39,12 +41,21 @@ _TAKEABLE = (EventState.WAITING, EventState.LEASED)
 _Change = Counter[EventState]
 
 
+def _nobody() -> None:
+    """Nobody delivers yet."""
+
+
 class SqliteBacklog:
     """The port `Backlog` on a `SqliteStore`. Made by `open`."""
 
     def __init__(self, store: SqliteStore) -> None:
         self._store = store
         self._counts: _Change = Counter()
+        self._wake: Callable[[], None] = _nobody
+
+    def when_arrived(self, wake: Callable[[], None]) -> None:
+        """Call `wake` on the event loop when the outbox has put an event here."""
+        self._wake = wake
 
     @classmethod
     async def open(cls, store: SqliteStore) -> SqliteBacklog:
@@ -67,19 +78,7 @@ class SqliteBacklog:
             Conflict: An event with this id is there.
             StorageFailed: The event was not kept.
         """
-        row = (
-            event.event_id,
-            event.function_name,
-            event.qualifier,
-            event.payload,
-            event.accepted_ms,
-            event.due_ms,
-            event.attempts,
-            event.client_context,
-            event.error,
-            event.state,
-            event.due_ms,
-        )
+        row = _row(event)
 
         def work(connection: sqlite3.Connection) -> _Change:
             try:
@@ -89,6 +88,31 @@ class SqliteBacklog:
             return Counter({event.state: 1})
 
         await self._store.transact(Site.BACKLOG_COMMIT, work, self._counts.update)
+
+    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool:
+        """Keep a parcel for a function as an event (`outbox.Carrier`).
+
+        A function that does not exist makes no difference here: the event fails visibly.
+        """
+        name, _, qualifier = parcel.target_arn.split(":", 6)[6].partition(":")
+        due_ms = now_ms + parcel.delay_s * 1000
+        event = Event(
+            event_id=parcel.parcel_id,
+            function_name=name,
+            qualifier=qualifier or LATEST,
+            payload=parcel.body,
+            accepted_ms=now_ms,
+            due_ms=due_ms,
+            source=parcel.source,
+        )
+        connection.execute(_INSERT, _row(event))
+        return True
+
+    def arrived(self, parcel: Parcel) -> None:
+        """The event is durable: count it, and wake who delivers (`outbox.Carrier`)."""
+        del parcel
+        self._counts[EventState.WAITING] += 1
+        self._wake()
 
     async def lease(self, *, now_ms: int, lease_ms: int, count_max: int) -> Sequence[Event]:
         """Take up to `count_max` events that are due, in order of due time, then of acceptance.
@@ -200,9 +224,29 @@ class SqliteBacklog:
         await self._store.transact(Site.BACKLOG_COMMIT, work, self._counts.update)
 
 
-def _event(row: tuple[str, str, str, bytes, int, int, int, str, str]) -> Event:
+def _row(event: Event) -> tuple[object, ...]:
+    """The values of `_INSERT`."""
+    return (
+        event.event_id,
+        event.function_name,
+        event.qualifier,
+        event.payload,
+        event.accepted_ms,
+        event.due_ms,
+        event.attempts,
+        event.client_context,
+        event.error,
+        event.source,
+        event.state,
+        event.due_ms,
+    )
+
+
+def _event(row: tuple[str, str, str, bytes, int, int, int, str, str, str]) -> Event:
     """A row of `_COLUMNS` that has just been leased."""
-    event_id, function_name, qualifier, payload, accepted, due, attempts, context, error = row
+    event_id, function_name, qualifier, payload, accepted, due, attempts, context, error, source = (
+        row
+    )
     return Event(
         event_id=event_id,
         function_name=function_name,
@@ -214,4 +258,5 @@ def _event(row: tuple[str, str, str, bytes, int, int, int, str, str]) -> Event:
         attempts=attempts,
         client_context=context,
         error=error,
+        source=source,
     )

@@ -2,6 +2,7 @@
 
 `PRAGMA user_version` counts the steps that a file has had. A step is never edited once released:
 a change is a new step. A file that has had more steps than are known here is refused untouched.
+Each store above has tables of its own, whose steps are counted in `component`.
 
     function   one row per function; `document` is the model's value as JSON
     url        one row per function URL, gone with its function
@@ -12,6 +13,7 @@ a change is a new step. A file that has had more steps than are known here is re
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from mayfly.backends.sqlite.failures import Site
@@ -46,6 +48,13 @@ STEPS: tuple[tuple[str, ...], ...] = (
         # An index ends with the rowid, here `seq`: equal times come in order of insertion.
         "CREATE INDEX event_ready ON event (state, ready_ms)",
     ),
+    (
+        """CREATE TABLE component (
+            name    TEXT PRIMARY KEY,
+            version INTEGER NOT NULL
+        ) STRICT, WITHOUT ROWID""",
+        "ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'invoke'",
+    ),
 )
 
 
@@ -72,3 +81,31 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         for statement in step:
             connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+
+
+def migrate_component(
+    connection: sqlite3.Connection, path: Path, component: str, steps: Sequence[Sequence[str]]
+) -> None:
+    """Bring one component's tables to their newest form, in the caller's transaction.
+
+    Raises:
+        StorageFailed: They are a newer mayfly's.
+    """
+    row = connection.execute(
+        "SELECT version FROM component WHERE name = ?", (component,)
+    ).fetchone()
+    version = row[0] if row else 0
+    if version > len(steps):
+        raise StorageFailed(
+            site=Site.MIGRATE,
+            detail=f"{path}: {component} was written by a newer mayfly (step {version}, this one "
+            f"knows up to {len(steps)}); run that mayfly, or give another --data folder",
+        )
+    for step in steps[version:]:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(
+        "INSERT INTO component (name, version) VALUES (?, ?) "
+        "ON CONFLICT (name) DO UPDATE SET version = excluded.version",
+        (component, len(steps)),
+    )

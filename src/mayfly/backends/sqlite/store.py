@@ -11,6 +11,9 @@ A write is a function of the connection. It may run twice: when the shared commi
 write is tried once more alone, so that only the one at fault fails. So it touches the database
 and nothing else; what must change in memory goes into `applied`, which runs on the event loop,
 in order of commit, before the caller is woken and also when the caller has gone away.
+
+Reads do not wait for writes (WAL): `read_nowait` is for what an index answers in microseconds, on
+the event loop itself; `read` walks rows on a reader thread, in one moment of the database.
 """
 
 from __future__ import annotations
@@ -20,12 +23,13 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
 from mayfly.backends.sqlite.failures import Site, storage_failed
-from mayfly.backends.sqlite.schema import migrate
+from mayfly.backends.sqlite.schema import migrate, migrate_component
 from mayfly.model.errors import ShuttingDown, StorageFailed
 from mayfly.ports import Sites, unwatched
 
@@ -33,6 +37,7 @@ QUEUE_MAX = 4_096
 BATCH_MAX = 512
 _BUSY_TIMEOUT_MS = 5_000
 _WAL_BYTES_MAX = 64 * 1024 * 1024
+_READERS = 2
 
 T = TypeVar("T")
 
@@ -50,6 +55,9 @@ class SqliteStore:
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="mayfly-sqlite", daemon=True)
+        self._reading: sqlite3.Connection | None = None
+        self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="mayfly-sqlite-read")
+        self._reader = threading.local()
 
     @classmethod
     async def open(cls, path: Path, *, sites: Sites = unwatched) -> SqliteStore:
@@ -91,6 +99,44 @@ class SqliteStore:
         self._queue.put(write)
         return await write.future
 
+    async def migrate(self, component: str, steps: Sequence[Sequence[str]]) -> None:
+        """Bring one room's tables to their newest form; each step is a list of statements.
+
+        A step is never edited once released: a change is a new step.
+
+        Raises:
+            StorageFailed: They cannot be made, or are a newer mayfly's.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            migrate_component(connection, self._path, component, steps)
+
+        await self.transact(Site.MIGRATE, work)
+
+    def read_nowait(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read on the event loop: a look-up by an index, a page of rows at most.
+
+        Each statement sees what is durable at its own moment, earlier writes of the caller
+        included. `work` must finish its cursors.
+
+        Raises:
+            StorageFailed: It cannot be read.
+        """
+        try:
+            if self._reading is None:
+                self._reading = self._connect_to_read()
+            return work(self._reading)
+        except sqlite3.Error as error:
+            raise storage_failed(Site.READ, error, self._path) from error
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Read on a reader thread; all of `work` sees one moment of the database.
+
+        Raises:
+            StorageFailed: It cannot be read.
+        """
+        return await self._loop.run_in_executor(self._readers, self._read, work)
+
     async def close(self) -> None:
         """Finish what was asked for, then close the file. Harmless when it is closed."""
         if not self._closing:
@@ -98,6 +144,31 @@ class SqliteStore:
             self._queue.put(None)
         await asyncio.shield(self._ended)
         self._thread.join()
+        self._readers.shutdown()
+        if self._reading is not None:
+            self._reading.close()
+
+    # On a reader thread.
+
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        try:
+            connection: sqlite3.Connection | None = getattr(self._reader, "connection", None)
+            if connection is None:
+                connection = self._reader.connection = self._connect_to_read()
+            connection.execute("BEGIN")
+            try:
+                return work(connection)
+            finally:
+                connection.rollback()
+        except sqlite3.Error as error:
+            raise storage_failed(Site.READ, error, self._path) from error
+
+    def _connect_to_read(self) -> sqlite3.Connection:
+        self._sites(Site.READ)
+        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     # Below: the writer thread.
 

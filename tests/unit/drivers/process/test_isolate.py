@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mayfly.daemon import RealClock
+from mayfly.daemon.world import RealClock
 from mayfly.drivers.channel import ANSWER, FAILURE, FAILURE_HEAD, READY, U32, Hub, frame
 from mayfly.drivers.process.isolate import ProcessIsolate
 from mayfly.model.errors import IsolateLost

@@ -1,0 +1,1 @@
+"""The daemon: the one room that knows every other; read `process`, `serve`, `rooms`, `world`."""

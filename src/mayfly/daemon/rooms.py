@@ -1,0 +1,194 @@
+"""Every room of the platform, opened in the order in which they need one another.
+
+    key -> database -> code, logs -> driver -> engine -> stores -> services
+
+`open_rooms` returns what `serve` runs; an exit stack closes it in the opposite order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+
+from mayfly import config as configuration
+from mayfly.api.dispatch import Operations, Services
+from mayfly.api.keys import Keys
+from mayfly.api.lambda_.environment import function_environment
+from mayfly.api.lambda_.operations import LambdaOperations
+from mayfly.api.listener import Listener
+from mayfly.api.platform import BuiltFunction, Platform
+from mayfly.api.sts.operations import StsOperations
+from mayfly.backends.files.code_store import FileCodeStore
+from mayfly.backends.files.log_store import FileLogStore
+from mayfly.backends.sqlite.backlog import SqliteBacklog
+from mayfly.backends.sqlite.outbox import Outbox
+from mayfly.backends.sqlite.registry import SqliteRegistry
+from mayfly.backends.sqlite.store import SqliteStore
+from mayfly.config import Config
+from mayfly.daemon.events import Events, Foundation, open_events
+from mayfly.daemon.world import RealClock, RealIds
+from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
+from mayfly.engine.bounds import EngineLimits
+from mayfly.engine.engine import Engine
+from mayfly.images.build import ImageBuilder
+from mayfly.images.manifest import to_settings
+from mayfly.images.requirements import Requirements
+from mayfly.images.tree import plant_tree
+from mayfly.model.errors import InvalidManifest
+from mayfly.ports import RuntimeInfo
+from mayfly.sources.http import FunctionUrls
+from mayfly.telemetry import Metrics
+
+_TAG_LENGTH = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """What `serve` runs."""
+
+    platform: Platform
+    engine: Engine
+    driver: ProcessDriver
+    services: Services
+    events: Events
+
+
+class Workshop:
+    """The API's `Builder`, on `images`: a folder's zip in, what the registry keeps out."""
+
+    def __init__(self, images: ImageBuilder, default_runtime: str) -> None:
+        self._images = images
+        self._default_runtime = default_runtime
+
+    async def deploy(
+        self, archive: bytes, on_step: Callable[[Mapping[str, object]], object]
+    ) -> BuiltFunction:
+        """Make the folder deployable (port `Builder`)."""
+
+        def progress(step: str, ms: float, facts: dict[str, object]) -> None:
+            on_step({"step": step, "ms": ms, **facts})
+
+        manifest, code = await self._images.deploy(archive, progress)
+        if manifest.grants:
+            raise InvalidManifest(
+                f"mayfly.toml grants {', '.join(map(str, manifest.grants))}, which this version"
+                " cannot give: take [grants] out; the function then reaches nothing"
+            )
+        settings = to_settings(manifest, self._default_runtime)
+        url = manifest.url
+        return BuiltFunction(
+            name=manifest.name,
+            settings=settings,
+            code=code,
+            url_auth=url.auth if url else None,
+            url_cors=url.cors if url else None,
+        )
+
+
+async def open_rooms(
+    settings: Config, listener: Listener, stop: asyncio.Event, stack: contextlib.AsyncExitStack
+) -> Rooms:
+    """Open every room, in the order in which they need one another; `stack` closes them."""
+    data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
+    keys = Keys.open(data / "key.json")
+    runtimes = configuration.find_runtimes()
+    default = next(reversed(list(runtimes)), "")
+    store = await SqliteStore.open(data / "mayfly.db")
+    stack.push_async_callback(store.close)
+    registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store)
+    interpreter = runtimes[default].executable if default else None
+    plant = partial(plant_tree, interpreter=interpreter)
+    code = await FileCodeStore.open(data, plant=plant)
+    stack.push_async_callback(code.close)
+    logs = FileLogStore(data / "logs", clock)
+    stack.push_async_callback(logs.close)
+    driver = await stack.enter_async_context(_driver(settings, runtimes, clock))
+    engine = Engine(
+        driver=driver,
+        registry=registry,
+        code=code,
+        backlog=backlog,
+        logs=logs,
+        clock=clock,
+        ids=ids,
+        limits=_engine_limits(settings),
+        environment=function_environment,
+        metrics=metrics,
+    )
+    platform = Platform(
+        registry=registry,
+        code=code,
+        engine=engine,
+        logs=logs,
+        backlog=backlog,
+        builder=_workshop(data, code, runtimes, clock, stack),
+        http=FunctionUrls(),
+        keys=keys,
+        clock=clock,
+        ids=ids,
+        runtimes=runtimes,
+        metrics=metrics,
+        stop=stop.set,
+        host=listener.host,
+        endpoint=listener.endpoint,
+        data=data,
+        started_s=clock.monotonic_s(),
+    )
+    backlog.when_arrived(engine.events_arrived)
+    outbox = Outbox()
+    outbox.employ("lambda", backlog)
+    events = await open_events(Foundation(store, outbox, platform, engine), stack)
+    return Rooms(platform, engine, driver, _services(platform, events), events)
+
+
+def _services(platform: Platform, events: Events) -> Services:
+    ours: dict[str, Operations] = {"lambda": LambdaOperations(platform), "sts": StsOperations()}
+    return Services({**ours, **events.operations}, events.whole, events.objects)
+
+
+def _workshop(
+    data: Path,
+    code: FileCodeStore,
+    runtimes: Mapping[str, RuntimeInfo],
+    clock: RealClock,
+    stack: contextlib.AsyncExitStack,
+) -> Workshop:
+    default = next(reversed(list(runtimes)), "")
+    requirements = Requirements(
+        data / "dependencies", environment=configuration.installer_environment()
+    )
+    images = ImageBuilder(
+        code, requirements, runtimes=runtimes, default_runtime=default, clock=clock
+    )
+    for room in (requirements, images):
+        stack.push_async_callback(room.close)
+    return Workshop(images, default)
+
+
+@contextlib.asynccontextmanager
+async def _driver(
+    settings: Config, runtimes: Mapping[str, RuntimeInfo], clock: RealClock
+) -> AsyncIterator[ProcessDriver]:
+    tag = hashlib.sha256(str(settings.data).encode()).hexdigest()[:_TAG_LENGTH]
+    driver = ProcessDriver(
+        runtimes=runtimes,
+        folder=settings.data / "runtimes",
+        tag=tag,
+        clock=clock,
+        driver_limits=DriverLimits(parked_memory_mib=settings.parked_memory_mib_max),
+    )
+    try:
+        yield driver
+    finally:
+        await driver.close()
+
+
+def _engine_limits(settings: Config) -> EngineLimits:
+    known = {field.name for field in fields(Config)}
+    shared = [field.name for field in fields(EngineLimits) if field.name in known]
+    return EngineLimits(**{name: getattr(settings, name) for name in shared})
