@@ -10,20 +10,23 @@ Names follow Trio's rule: `x_nowait` never waits.
     Backlog               accepted asynchronous events; durable
     CodeStore             archives and trees by digest
     LogStore              what functions print, with rotation
+    Grants                what a snapshot reaches beyond its image
     Driver                makes snapshots; a Snapshot makes isolates; an Isolate answers
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from mayfly.model.event import Event
+from mayfly.model.event import Condition, Event, EventFilter, EventSettings
 from mayfly.model.function import Code, Function, FunctionUrl
 from mayfly.model.invocation import Answer, Invocation
+from mayfly.model.parcel import Parcel
 
 
 class Clock(Protocol):
@@ -112,7 +115,7 @@ class Registry(Protocol):
         ...
 
     async def delete_function(self, name: str) -> None:
-        """Remove a function and its URL.
+        """Remove a function, its URL and what is set for its events.
 
         Raises:
             NotFound: No function has this name.
@@ -135,6 +138,30 @@ class Registry(Protocol):
         """
         ...
 
+    def event_settings_nowait(self, function_name: str, qualifier: str) -> EventSettings | None:
+        """What is set for the asynchronous events of a function and qualifier, or None."""
+        ...
+
+    def all_event_settings_nowait(self, function_name: str) -> Sequence[EventSettings]:
+        """What is set for a function's asynchronous events, by qualifier."""
+        ...
+
+    async def put_event_settings(self, settings: EventSettings) -> None:
+        """Add or replace what is set for a function's asynchronous events.
+
+        Raises:
+            NotFound: The function does not exist.
+        """
+        ...
+
+    async def delete_event_settings(self, function_name: str, qualifier: str) -> None:
+        """Remove what is set for a function's asynchronous events.
+
+        Raises:
+            NotFound: Nothing is set.
+        """
+        ...
+
 
 class Backlog(Protocol):
     """Accepted asynchronous events. Durable before `accept` returns."""
@@ -143,16 +170,39 @@ class Backlog(Protocol):
         """Keep an event. Concurrent accepts share one commit.
 
         Raises:
+            Conflict: An event with this id is there.
             StorageFailed: The event was not kept, and must not be acknowledged.
         """
         ...
 
-    async def lease(self, *, now_ms: int, lease_ms: int, count_max: int) -> Sequence[Event]:
-        """Take up to `count_max` events that are due, oldest first; each is ours for `lease_ms`."""
+    def ready_nowait(self) -> Mapping[str, int]:
+        """The functions that have events to deliver, and when the first of each may be leased.
+
+        By function name, Unix milliseconds: the first due time or end of a lease.
+        """
         ...
 
-    async def settle(self, event_id: str) -> None:
-        """The event was answered: forget it."""
+    async def lease(
+        self, *, now_ms: int, lease_ms: int, shares: Mapping[str, int]
+    ) -> Sequence[Event]:
+        """Take events that are due; each is ours for `lease_ms`.
+
+        Args:
+            shares: How many may be taken, by function name; the oldest of each.
+
+        Returns:
+            In order of due time, then of acceptance.
+        """
+        ...
+
+    async def settle(
+        self, event_id: str, *, parcels: Sequence[Parcel] = (), now_ms: int = 0
+    ) -> bool:
+        """The event was answered: forget it, and post its parcels, in one transaction.
+
+        Returns:
+            False when a parcel's target is gone: then the event is kept as failed and says so.
+        """
         ...
 
     async def retry(self, event: Event, *, due_ms: int, error: str, attempted: bool = True) -> None:
@@ -163,8 +213,19 @@ class Backlog(Protocol):
         """
         ...
 
-    async def fail(self, event: Event, *, error: str) -> None:
-        """Keep the event as failed."""
+    async def fail(
+        self,
+        event: Event,
+        *,
+        error: str,
+        condition: Condition,
+        now_ms: int,
+        parcels: Sequence[Parcel] = (),
+    ) -> None:
+        """Keep the event as failed, and post its parcels, in one transaction.
+
+        A parcel whose target is gone is added to the event's error.
+        """
         ...
 
     async def release(self, *, now_ms: int) -> int:
@@ -175,8 +236,30 @@ class Backlog(Protocol):
         """How many events are in each state."""
         ...
 
-    async def next_due_ms(self) -> int | None:
-        """When the next waiting event is due, or None."""
+    async def find(self, wanted: EventFilter, *, count_max: int) -> Sequence[Event]:
+        """The newest `count_max` events that match, newest first; payloads left out, errors cut."""
+        ...
+
+    async def event(self, event_id: str) -> Event | None:
+        """One event, whole, or None."""
+        ...
+
+    async def replay(self, wanted: EventFilter, *, now_ms: int) -> int:
+        """Have the matching events that nobody works on run again, now, as if just accepted.
+
+        Returns how many.
+        """
+        ...
+
+    async def remove(self, wanted: EventFilter) -> int:
+        """Forget the matching events that nobody works on. Returns how many."""
+        ...
+
+    async def trim(self, *, failed_max: int, before_ms: int) -> int:
+        """Forget failed events: all that failed before `before_ms`, and the oldest over a count.
+
+        Returns how many.
+        """
         ...
 
 
@@ -261,6 +344,50 @@ class LifeStage(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Door:
+    """An address inside an isolate's own network that the daemon answers at.
+
+    Args:
+        name: The host name that stands for it inside, or "".
+        address: IPv4, of the isolate's loopback.
+        port: 1 to 65535.
+    """
+
+    name: str
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a snapshot has of the world beyond its image.
+
+    Args:
+        environment: The whole environment at import, the platform's variables included.
+        doors: All that it can connect to.
+    """
+
+    environment: Mapping[str, str]
+    doors: tuple[Door, ...] = ()
+
+
+class Grants(Protocol):
+    """Gives a snapshot what its function was granted, and takes it back."""
+
+    async def give(self, function: Function, snapshot_id: str) -> Surroundings:
+        """What a new snapshot of `function` gets; held until `take_back`.
+
+        Raises:
+            SnapshotFailed: Something that was granted cannot be given: a secret that is not there.
+        """
+        ...
+
+    def take_back(self, snapshot_id: str) -> None:
+        """The snapshot is gone: its keys open nothing more. Harmless when it had none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotSpec:
     """All that a driver needs to make a snapshot.
 
@@ -273,6 +400,7 @@ class SnapshotSpec:
         init_timeout_s: How long the import may take.
         script: When not None, the isolate runs this file of /var/task as `__main__` instead of
             calling a handler.
+        doors: All that its isolates can connect to.
     """
 
     snapshot_id: str
@@ -283,6 +411,11 @@ class SnapshotSpec:
     init_timeout_s: float
     pids_max: int
     script: str | None = None
+    doors: tuple[Door, ...] = ()
+
+
+# Takes the listeners of a snapshot's doors, in their order, and owns them.
+ServeDoors = Callable[[SnapshotSpec, Sequence[socket.socket]], None]
 
 
 @dataclass(frozen=True, slots=True)

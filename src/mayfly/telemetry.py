@@ -67,6 +67,8 @@ class LogEvent(StrEnum):
     BACKLOG_RELEASED = "backlog_released"
     PARCEL_LOST = "parcel_lost"
     GRANT_MISSING = "grant_missing"
+    EGRESS_FAILED = "egress_failed"
+    DOOR_FAILED = "door_failed"
     BACKLOG_UNREACHABLE = "backlog_unreachable"
     EVENT_RETRIED = "event_retried"
     EVENT_FAILED = "event_failed"
@@ -181,6 +183,18 @@ class FunctionMetrics:
         types[error_type] = types.get(error_type, 0) + 1
 
 
+class EgressMetrics:
+    """What went through one function's doors to the network."""
+
+    __slots__ = ("connections", "failures", "received_bytes", "sent_bytes")
+
+    def __init__(self) -> None:
+        self.connections = 0
+        self.failures = 0
+        self.sent_bytes = 0
+        self.received_bytes = 0
+
+
 class Metrics:
     """All metrics of one platform, on a Prometheus registry of its own.
 
@@ -197,6 +211,7 @@ class Metrics:
         self.backlog_events: dict[str, int] = {}
         self.registry = CollectorRegistry(auto_describe=False)
         self._functions: dict[str, FunctionMetrics] = {}
+        self._egress: dict[str, EgressMetrics] = {}
         self.registry.register(_Collector(self))
 
     def function(self, name: str) -> FunctionMetrics:
@@ -210,9 +225,18 @@ class Metrics:
         """The numbers of all functions, by name."""
         return self._functions
 
+    def egress(self, name: str) -> EgressMetrics:
+        """What went through one function's doors; made at first use, kept until `forget`."""
+        return self._egress.setdefault(name, EgressMetrics())
+
+    def egresses(self) -> Mapping[str, EgressMetrics]:
+        """The same of all functions that have doors, by name."""
+        return self._egress
+
     def forget(self, name: str) -> None:
         """Drop a deleted function's series."""
         self._functions.pop(name, None)
+        self._egress.pop(name, None)
 
     def render(self) -> bytes:
         """The text of `/metrics`; its type is `METRICS_CONTENT_TYPE`."""
@@ -227,6 +251,7 @@ class _Collector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._function_families()
+        yield from self._egress_families()
         metrics = self._metrics
         yield _histogram(
             "mayfly_snapshot_seconds",
@@ -269,6 +294,22 @@ class _Collector(Collector):
             duration = numbers.duration
             durations.add_metric([name], duration.cumulated(), duration.total)
         yield from (invocations, errors, throttles, colds, durations)
+
+    def _egress_families(self) -> Iterator[Metric]:
+        connections = CounterMetricFamily(
+            "mayfly_egress_connections",
+            "Connections out of isolates, by what became of them",
+            labels=["function", "outcome"],
+        )
+        moved = CounterMetricFamily(
+            "mayfly_egress_bytes", "Bytes through doors", labels=["function", "direction"]
+        )
+        for name, numbers in sorted(self._metrics.egresses().items()):
+            connections.add_metric([name, "made"], numbers.connections)
+            connections.add_metric([name, "failed"], numbers.failures)
+            moved.add_metric([name, "sent"], numbers.sent_bytes)
+            moved.add_metric([name, "received"], numbers.received_bytes)
+        yield from (connections, moved)
 
 
 def _histogram(name: str, text: str, values: Distribution) -> HistogramMetricFamily:

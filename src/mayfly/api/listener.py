@@ -126,6 +126,15 @@ class Server:
             self._uvicorn.cut()
             self._listener.socket.close()
 
+    async def attend(self, listener: socket.socket) -> None:
+        """Serve one more listener, that the caller owns, until cancelled."""
+        loop = asyncio.get_running_loop()
+        attending = await loop.create_server(self._uvicorn.connection, sock=listener)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            attending.close()
+
     def stop(self) -> None:
         """Take no new connection; let running requests finish, for a bounded time."""
         self._uvicorn.stop()
@@ -152,6 +161,11 @@ class _Uvicorn(uvicorn.Server):
     def stop(self) -> None:
         self.should_exit = True
         self._stopping.set()
+
+    def connection(self) -> Connection:
+        """A protocol for one more client, as uvicorn makes them for its own listeners."""
+        assert isinstance(self.config, ConnectionConfig)
+        return Connection(self.config, self.server_state, {})
 
     def cut(self) -> None:
         """Close what a cancelled `serve` has left open."""

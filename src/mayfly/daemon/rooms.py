@@ -18,7 +18,6 @@ from pathlib import Path
 from mayfly import config as configuration
 from mayfly.api.dispatch import Operations, Services
 from mayfly.api.keys import Keys
-from mayfly.api.lambda_.environment import function_environment
 from mayfly.api.lambda_.operations import LambdaOperations
 from mayfly.api.listener import Listener
 from mayfly.api.platform import BuiltFunction, Platform
@@ -31,6 +30,7 @@ from mayfly.backends.sqlite.registry import SqliteRegistry
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.config import Config
 from mayfly.daemon.events import Events, Foundation, open_events
+from mayfly.daemon.grants import SnapshotGrants
 from mayfly.daemon.world import RealClock, RealIds
 from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
 from mayfly.engine.bounds import EngineLimits
@@ -39,7 +39,6 @@ from mayfly.images.build import ImageBuilder
 from mayfly.images.manifest import to_settings
 from mayfly.images.requirements import Requirements
 from mayfly.images.tree import plant_tree
-from mayfly.model.errors import InvalidManifest
 from mayfly.ports import RuntimeInfo
 from mayfly.sources.http import FunctionUrls
 from mayfly.telemetry import Metrics
@@ -54,6 +53,7 @@ class Rooms:
     platform: Platform
     engine: Engine
     driver: ProcessDriver
+    grants: SnapshotGrants
     services: Services
     events: Events
 
@@ -74,11 +74,6 @@ class Workshop:
             on_step({"step": step, "ms": ms, **facts})
 
         manifest, code = await self._images.deploy(archive, progress)
-        if manifest.grants:
-            raise InvalidManifest(
-                f"mayfly.toml grants {', '.join(map(str, manifest.grants))}, which this version"
-                " cannot give: take [grants] out; the function then reaches nothing"
-            )
         settings = to_settings(manifest, self._default_runtime)
         url = manifest.url
         return BuiltFunction(
@@ -107,7 +102,8 @@ async def open_rooms(
     stack.push_async_callback(code.close)
     logs = FileLogStore(data / "logs", clock)
     stack.push_async_callback(logs.close)
-    driver = await stack.enter_async_context(_driver(settings, runtimes, clock))
+    grants = SnapshotGrants(keys, metrics, clock)
+    driver = await stack.enter_async_context(_driver(settings, runtimes, clock, grants))
     engine = Engine(
         driver=driver,
         registry=registry,
@@ -117,7 +113,7 @@ async def open_rooms(
         clock=clock,
         ids=ids,
         limits=_engine_limits(settings),
-        environment=function_environment,
+        grants=grants,
         metrics=metrics,
     )
     platform = Platform(
@@ -143,7 +139,7 @@ async def open_rooms(
     outbox = Outbox()
     outbox.employ("lambda", backlog)
     events = await open_events(Foundation(store, outbox, platform, engine), stack)
-    return Rooms(platform, engine, driver, _services(platform, events), events)
+    return Rooms(platform, engine, driver, grants, _services(platform, events), events)
 
 
 def _services(platform: Platform, events: Events) -> Services:
@@ -172,7 +168,10 @@ def _workshop(
 
 @contextlib.asynccontextmanager
 async def _driver(
-    settings: Config, runtimes: Mapping[str, RuntimeInfo], clock: RealClock
+    settings: Config,
+    runtimes: Mapping[str, RuntimeInfo],
+    clock: RealClock,
+    grants: SnapshotGrants,
 ) -> AsyncIterator[ProcessDriver]:
     tag = hashlib.sha256(str(settings.data).encode()).hexdigest()[:_TAG_LENGTH]
     driver = ProcessDriver(
@@ -181,6 +180,7 @@ async def _driver(
         tag=tag,
         clock=clock,
         driver_limits=DriverLimits(parked_memory_mib=settings.parked_memory_mib_max),
+        serve_doors=grants.serve,
     )
     try:
         yield driver

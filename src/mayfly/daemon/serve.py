@@ -50,6 +50,7 @@ async def serve(settings: Config) -> None:
             running = group.create_task(engine.run())
             await engine.started()
             serving = group.create_task(server.run())
+            doors = group.create_task(rooms.grants.run(server.attend))
             sources = [group.create_task(source()) for source in rooms.events.sources]
             aside = [
                 *sources,
@@ -64,6 +65,7 @@ async def serve(settings: Config) -> None:
             await engine.drain(settings.drain_s)
             await serving
             running.cancel()
+            doors.cancel()
 
 
 async def _collect_code(engine: Engine, platform: Platform, every_s: float) -> None:

@@ -37,6 +37,7 @@ from mayfly.ports import (
     Clock,
     CodeStore,
     Driver,
+    Grants,
     Ids,
     LifeStage,
     LogStore,
@@ -51,11 +52,7 @@ _DRAIN_LOOK_S = 0.02
 
 
 class Engine:
-    """Runs functions on this node.
-
-    Args:
-        environment: The whole environment that a function's import sees.
-    """
+    """Runs functions on this node."""
 
     def __init__(  # noqa: PLR0913 each port is one argument, and there are as many as ports
         self,
@@ -68,10 +65,10 @@ class Engine:
         clock: Clock,
         ids: Ids,
         limits: EngineLimits,
-        environment: Callable[[Function], Mapping[str, str]],
+        grants: Grants,
         metrics: Metrics,
     ) -> None:
-        ports = Ports(driver, code, logs, clock, ids, environment, metrics)
+        ports = Ports(driver, code, logs, clock, ids, grants, metrics)
         admission = Admission(limits)
         self._node = Node(ports, limits)
         self._backlog = backlog

@@ -32,11 +32,12 @@ async def make_brood(
     start_s = ports.clock.monotonic_s()
     node.broods[brood.snapshot_id] = brood
     try:
-        spec = _spec(node, function, brood.snapshot_id, script)
+        spec = await _spec(node, function, brood.snapshot_id, script)
         brood.snapshot_output(init_start_line(function.settings.runtime))
         brood.snapshot = await ports.driver.snapshot(spec, brood)
     except BaseException:
         node.broods.pop(brood.snapshot_id, None)
+        ports.grants.take_back(brood.snapshot_id)
         raise
     brood.ready_s = ports.clock.monotonic_s()
     ports.metrics.snapshot_seconds.observe(brood.ready_s - start_s)
@@ -57,10 +58,13 @@ async def close_brood(node: Node, brood: Brood) -> None:
     except Exception as error:  # noqa: BLE001 the border of a task: reported, never fatal
         event_log(LogEvent.SNAPSHOT_FAILED, snapshot=brood.snapshot_id, error=str(error))
     node.broods.pop(brood.snapshot_id, None)
+    node.ports.grants.take_back(brood.snapshot_id)
     event_log(LogEvent.SNAPSHOT_CLOSED, function=brood.function.name, snapshot=brood.snapshot_id)
 
 
-def _spec(node: Node, function: Function, snapshot_id: str, script: str | None) -> SnapshotSpec:
+async def _spec(
+    node: Node, function: Function, snapshot_id: str, script: str | None
+) -> SnapshotSpec:
     code = function.code
     ports = node.ports
     try:
@@ -72,13 +76,15 @@ def _spec(node: Node, function: Function, snapshot_id: str, script: str | None) 
     except NotFound as error:
         text = f"the code of function {function.name} is not in the store ({error}); deploy again"
         raise SnapshotFailed(text) from error
+    given = await ports.grants.give(function, snapshot_id)
     return SnapshotSpec(
         snapshot_id=snapshot_id,
         function=function,
         code_path=code_path,
         dependencies_path=dependencies_path,
-        environment=ports.environment(function),
+        environment=given.environment,
         init_timeout_s=max(node.limits.init_timeout_s, function.settings.timeout_s),
         pids_max=node.limits.pids_max,
         script=script,
+        doors=given.doors,
     )

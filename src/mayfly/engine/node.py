@@ -6,32 +6,27 @@ It decides nothing; it is handed to those who do.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass
 
 from mayfly.engine.alarm import Alarm
 from mayfly.engine.bounds import EngineLimits
 from mayfly.engine.brood import Brood
 from mayfly.model.errors import ShuttingDown, TooManyRequests
-from mayfly.model.function import Function
-from mayfly.ports import Clock, CodeStore, Driver, Ids, LogStore
+from mayfly.ports import Clock, CodeStore, Driver, Grants, Ids, LogStore
 from mayfly.telemetry import Metrics
 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The world as the engine was given it.
-
-    Args:
-        environment: The whole environment that a function's import sees.
-    """
+    """The world as the engine was given it."""
 
     driver: Driver
     code: CodeStore
     logs: LogStore
     clock: Clock
     ids: Ids
-    environment: Callable[[Function], Mapping[str, str]]
+    grants: Grants
     metrics: Metrics
 
 

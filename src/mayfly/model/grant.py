@@ -6,6 +6,7 @@ once, here.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -22,6 +23,11 @@ class GrantKind(StrEnum):
     INVOKE = "invoke"
     SECRETS = "secrets"
 
+
+_HOST = re.compile(
+    r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?)*",
+    re.ASCII,
+)
 
 _VERBS: dict[GrantKind, tuple[str, ...]] = {
     GrantKind.OBJECTS: ("read", "write"),
@@ -97,4 +103,16 @@ def _parse_net(written: str) -> Grant:
         raise InvalidParameter(
             f'grant net = "{written}" must be "host:port", for example "api.example.com:443"'
         )
-    return Grant(GrantKind.NET, f"{host.lower()}:{int(port)}")
+    host = host.lower()
+    if "*" in host:
+        raise InvalidParameter(
+            f'grant net = "{written}": wildcards are not there yet; write each host by its name'
+        )
+    if ":" in host:
+        raise InvalidParameter(
+            f'grant net = "{written}": IPv6 addresses are not there yet; write a name or an IPv4 '
+            "address"
+        )
+    if not _HOST.fullmatch(host):
+        raise InvalidParameter(f'grant net = "{written}": "{host}" is no host name or IPv4 address')
+    return Grant(GrantKind.NET, f"{host}:{int(port)}")

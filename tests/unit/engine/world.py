@@ -18,6 +18,7 @@ from mayfly.model.invocation import Invocation, Outcome
 from mayfly.ports import Clock, LogLine
 from mayfly.telemetry import Metrics
 from mayfly.testing.driver import Deed, FakeDriver, Handler
+from mayfly.testing.grants import EnvironmentOnly
 from mayfly.testing.ids import SeededIds
 from mayfly.testing.memory import MemoryBacklog, MemoryRegistry
 
@@ -133,7 +134,7 @@ class World:
             clock=self.clock,
             ids=self.ids,
             limits=self.limits,
-            environment=lambda function: function.settings.environment,
+            grants=EnvironmentOnly(),
             metrics=self.metrics,
         )
 

@@ -16,7 +16,7 @@ import os
 import socket
 import subprocess
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,7 +40,7 @@ from mayfly.model import limits
 from mayfly.model.errors import SnapshotFailed
 from mayfly.model.function import Reuse
 from mayfly.model.invocation import Answer, ErrorKind
-from mayfly.ports import Clock, Nursery, RuntimeInfo, SnapshotFacts, SnapshotSpec
+from mayfly.ports import Clock, Nursery, RuntimeInfo, ServeDoors, SnapshotFacts, SnapshotSpec
 
 __all__ = ["DriverLimits", "ProcessDriver"]
 
@@ -83,6 +83,7 @@ class ProcessDriver:
         tag: str,
         clock: Clock,
         driver_limits: DriverLimits | None = None,
+        serve_doors: ServeDoors | None = None,
     ) -> None:
         """Make the driver.
 
@@ -92,19 +93,27 @@ class ProcessDriver:
             tag: [a-z0-9]+, tells this data folder's cgroups from another's.
             clock: For timestamps.
             driver_limits: Bounds of the node.
+            serve_doors: Takes the listeners of a snapshot's doors, in the spec's order, and owns
+                them; without it nobody is behind a door.
         """
         self._runtimes = runtimes
         self._folder = folder
         self._clock = clock
         self._limits = driver_limits or DriverLimits()
+        self._serve_doors = serve_doors or _serve_nobody
         self._hub = Hub(asyncio.get_running_loop())
         rootfs.sweep(folder)
         self._rootless = os.geteuid() != 0
         self._cgroup = cgroups.find(tag)
         self._abi = syscalls.landlock_abi()
         architecture = syscalls.ARCHITECTURE
-        policy = seccomp.load_policy(architecture, own_user=self._cgroup.version == 0)
-        self._filter = seccomp.compile_filter(policy, architecture).hex()
+        own_user = self._cgroup.version == 0
+        self._filters = {
+            doors: seccomp.compile_filter(
+                seccomp.load_policy(architecture, own_user=own_user, doors=doors), architecture
+            ).hex()
+            for doors in (False, True)
+        }
         self._launchers: dict[str, _Launcher] = {}
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
@@ -151,6 +160,7 @@ class ProcessDriver:
             room=self._room(plan.cgroup, plan.memory_bytes),
             bury_s=self._limits.bury_s,
             forget=self._snapshots.discard,
+            serve_doors=self._serve_doors,
         )
         self._snapshots.add(household)
         try:
@@ -272,10 +282,11 @@ class ProcessDriver:
             cpu_shares=max(2, settings.memory_mib * 1024 // 1769),
             overhead_bytes=self._room(cgroup, memory_bytes).overhead_bytes,
             abi=self._abi,
-            filter_hex=self._filter,
+            filter_hex=self._filters[bool(spec.doors)],
             open_files_max=limits.OPEN_FILES_MAX,
             processes_max=self._limits.processes_max,
             cgroup=cgroup,
+            doors=[(one.name, one.address, one.port) for one in spec.doors],
         )
 
     def _room(self, cgroup: CgroupPlan, memory_bytes: int) -> cgroups.Room:
@@ -360,6 +371,13 @@ class _Launcher:
             return
         self._process.kill()
         await asyncio.to_thread(self._process.wait)
+
+
+def _serve_nobody(spec: SnapshotSpec, listeners: Sequence[socket.socket]) -> None:
+    """Nobody is behind the doors: whoever connects is cut off."""
+    del spec
+    for one in listeners:
+        one.close()
 
 
 def _pair(kind: socket.SocketKind) -> tuple[socket.socket, socket.socket]:

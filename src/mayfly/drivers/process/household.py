@@ -26,11 +26,11 @@ from mayfly.drivers.process.memory import host_pids, memory_of
 from mayfly.model import limits
 from mayfly.model.errors import SealStepFailed, SnapshotFailed
 from mayfly.model.invocation import Answer, ErrorKind
-from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
+from mayfly.ports import Clock, MemoryUse, Nursery, ServeDoors, SnapshotFacts, SnapshotSpec
 
 MESSAGE = struct.Struct("<cIi")
-_FDS = struct.Struct("<2i")
-_FDS_ROOM = socket.CMSG_SPACE(_FDS.size)
+_FD_BYTES = 4
+_FDS_ROOM = socket.CMSG_SPACE(limits.DOORS_MAX * _FD_BYTES)
 _OUTSTANDING_MAX = 32
 _FAILURES_MAX = 5
 _RETRY_S = 0.1
@@ -60,6 +60,7 @@ class ProcessSnapshot:
         room: cgroups.Room,
         bury_s: float,
         forget: Callable[[ProcessSnapshot], None],
+        serve_doors: ServeDoors,
     ) -> None:
         self.spec = spec
         self.nursery = nursery
@@ -73,6 +74,7 @@ class ProcessSnapshot:
         self._room = room
         self._bury_s = bury_s
         self._forget = forget
+        self._serve_doors = serve_doors
         self._facts = SnapshotFacts(0.0, 0)
         self._isolates: dict[int, ProcessIsolate] = {}
         self._asked: dict[int, float] = {}
@@ -192,9 +194,8 @@ class ProcessSnapshot:
                 self._end(-1)
                 return
             kind, isolate_id, number = MESSAGE.unpack_from(data)
-            if kind == b"P" and ancillary:
-                fds = _FDS.unpack(ancillary[0][2])
-                self._take_in(isolate_id, fds, namespace_pid=number)
+            if ancillary:
+                self._receive(kind, isolate_id, number, ancillary[0][2])
             elif kind == b"D":
                 self._isolate_died(isolate_id, number)
             elif kind == b"F":
@@ -205,6 +206,14 @@ class ProcessSnapshot:
             elif kind == b"X":
                 self._end(number)
                 return
+
+    def _receive(self, kind: bytes, isolate_id: int, number: int, rights: bytes) -> None:
+        """A message with descriptors: an isolate's, or the listeners of the doors."""
+        fds = struct.unpack(f"<{len(rights) // _FD_BYTES}i", rights)
+        if kind == b"P":
+            self._take_in(isolate_id, fds, namespace_pid=number)
+        elif kind == b"L":
+            self._serve_doors(self.spec, [socket.socket(fileno=fd) for fd in fds])
 
     def _take_in(self, isolate_id: int, fds: tuple[int, ...], *, namespace_pid: int) -> None:
         born_ms = self._asked.get(isolate_id)

@@ -32,6 +32,7 @@ from mayfly.drivers.process.snapshot import BORN
 MESSAGE = struct.Struct("<cIi")
 BIRTH, KILL = b"B", b"K"
 READY, PARKED, DIED, FAILED, SNAPSHOT_DIED = b"R", b"P", b"D", b"F", b"X"
+DOORS = b"L"
 STATUS_OOM = 1 << 16
 _OUTSTANDING_MAX = 16
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})

@@ -166,8 +166,9 @@ def _keep(
 ) -> None:
     """In the keeper: seal, fork the snapshot, keep."""
     try:
-        seal.seal_keeper(plan, lambda: _ask_for_maps(sync))
+        listeners = seal.seal_keeper(plan, lambda: _ask_for_maps(sync))
         sync.close()
+        _hand_over(control, listeners)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         pid = os.fork()
         if pid == 0:
@@ -185,6 +186,16 @@ def _keep(
     except BaseException:  # noqa: BLE001 - the end of a process: nobody is above to handle it
         os._exit(70)
     os._exit(0)
+
+
+def _hand_over(control: socket.socket, listeners: list[socket.socket]) -> None:
+    """Give the doors' listeners to the daemon; the sandbox keeps none of them."""
+    if not listeners:
+        return
+    message = keeper.MESSAGE.pack(keeper.DOORS, 0, len(listeners))
+    socket.send_fds(control, [message], [one.fileno() for one in listeners])
+    for one in listeners:
+        one.close()
 
 
 def _ask_for_maps(sync: socket.socket) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import stat
 
-from mayfly.drivers.process import syscalls
+from mayfly.drivers.process import doors, syscalls
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
@@ -52,7 +52,8 @@ def _bind(source: str, target: str) -> None:
 def make_devices(plan: Plan) -> None:
     """A /dev with five devices and the usual links.
 
-    As root they are made; an ordinary user may not, and binds the node's own.
+    As root they are made; an ordinary user may not, and binds the node's own. While it can be
+    written, the names of the doors are put in place from here.
     """
     folder = plan.root + "/dev"
     flags = syscalls.MS_NOSUID | syscalls.MS_NOEXEC
@@ -67,6 +68,7 @@ def make_devices(plan: Plan) -> None:
             os.chmod(path, 0o666)
     for name, target in _LINKS.items():
         os.symlink(target, f"{folder}/{name}")
+    doors.name_doors(plan, folder)
     flags = syscalls.MS_REMOUNT | syscalls.MS_BIND | syscalls.MS_RDONLY | syscalls.MS_NOSUID
     syscalls.mount("none", folder, "", flags | syscalls.MS_NOEXEC)
 

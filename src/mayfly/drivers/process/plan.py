@@ -53,6 +53,7 @@ class Plan:
             `memory_bytes`.
         abi: Landlock's ABI version, 0 where there is none.
         filter_hex: The compiled seccomp program.
+        doors: (name, address, port) of each listener that isolates may connect to.
         open_files_max: Descriptors of one process.
         processes_max: Of the snapshot and all its isolates together, where no cgroup counts them.
         cgroup: Where limits are kept.
@@ -76,6 +77,7 @@ class Plan:
         open_files_max: int,
         processes_max: int,
         cgroup: CgroupPlan,
+        doors: list[tuple[str, str, int]] | None = None,
     ) -> None:
         self.snapshot_id = snapshot_id
         self.rootless = rootless
@@ -92,6 +94,7 @@ class Plan:
         self.open_files_max = open_files_max
         self.processes_max = processes_max
         self.cgroup = cgroup
+        self.doors = doors or []
 
     @property
     def own_user(self) -> bool:

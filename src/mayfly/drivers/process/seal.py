@@ -20,7 +20,7 @@ import resource
 import socket
 from collections.abc import Callable, Iterator
 
-from mayfly.drivers.process import landlock, mounts, syscalls
+from mayfly.drivers.process import doors, landlock, mounts, syscalls
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed
 
 NAMESPACES = (
@@ -44,8 +44,10 @@ def step(name: str) -> Iterator[None]:
         raise StepFailed(name, error.errno or 0) from error
 
 
-def seal_keeper(plan: Plan, ask_for_maps: Callable[[], None]) -> None:
+def seal_keeper(plan: Plan, ask_for_maps: Callable[[], None]) -> list[socket.socket]:
     """In the keeper: from here nothing of the node is reachable.
+
+    Returns the listeners of the plan's doors, for the daemon; the caller owns them.
 
     Args:
         plan: What to build.
@@ -65,6 +67,9 @@ def seal_keeper(plan: Plan, ask_for_maps: Callable[[], None]) -> None:
     ):
         with step(name):
             act()
+    with step("doors"):
+        # Here: root owns the network namespace, and an ordinary user has come into it as its root.
+        listeners = doors.open_listeners(plan)
     if not plan.rootless:
         with step("user_namespace"):
             syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -78,6 +83,7 @@ def seal_keeper(plan: Plan, ask_for_maps: Callable[[], None]) -> None:
     with step("bounding_set"):
         syscalls.drop_bounding_set(frozenset(_KEEPER_CAPABILITIES))
         syscalls.keep_capabilities(*_KEEPER_CAPABILITIES)
+    return listeners
 
 
 def _become(plan: Plan) -> None:
@@ -99,7 +105,7 @@ def seal_snapshot(plan: Plan) -> None:
         # Only to clone into new pid and mount namespaces; the filter leaves it no other use.
         syscalls.keep_capabilities(syscalls.CAP_SYS_ADMIN)
     with step("landlock"):
-        landlock.restrict(plan.abi)
+        landlock.restrict(plan.abi, [port for _name, _address, port in plan.doors])
     with step("seccomp"):
         syscalls.install_filter(bytes.fromhex(plan.filter_hex))
 

@@ -25,6 +25,8 @@ _ALLOW, _KILL, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
 _LOAD, _JUMP, _JUMP_EQUAL, _JUMP_GREATER_EQUAL, _AND, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x54, 0x06
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENTS_OFFSET = 0, 4, 16
 
+_REFUSED = errno.EPERM
+
 _Instruction = tuple[int, int, int, int]
 
 
@@ -44,6 +46,7 @@ class Rule:
     Args:
         number: On this architecture.
         errno: 0 allows it; otherwise it is refused with this error.
+        otherwise: The error where the conditions do not hold.
         when: Allowed only when one of these holds; empty is always.
         every: Allowed only when all of these hold.
     """
@@ -54,10 +57,15 @@ class Rule:
     errno: int = 0
     when: tuple[Condition, ...] = ()
     every: tuple[Condition, ...] = ()
+    otherwise: int = _REFUSED
 
 
 def load_policy(
-    architecture: str, path: Path = POLICY_PATH, *, own_user: bool = False
+    architecture: str,
+    path: Path = POLICY_PATH,
+    *,
+    own_user: bool = False,
+    doors: bool = False,
 ) -> tuple[Rule, ...]:
     """Read the policy's rows for one architecture ("x86_64", "aarch64"), by number.
 
@@ -65,12 +73,15 @@ def load_policy(
         architecture: Rows without a number for it are left out.
         path: The policy.
         own_user: Take the rows of `[own_user]` in place of those of the same name.
+        doors: Take the rows of `[doors]` as well: something was granted that is reached by TCP.
     """
     sections = tomllib.loads(path.read_text())
-    instead = sections.pop("own_user")
+    instead, connecting = sections.pop("own_user"), sections.pop("doors")
     rows = {name: row for section in sections.values() for name, row in section.items()}
     if own_user:
         rows |= instead
+    if doors:
+        rows |= connecting
     rules = [_rule(name, row, architecture) for name, row in rows.items() if architecture in row]
     return tuple(sorted(rules, key=lambda rule: rule.number))
 
@@ -83,6 +94,7 @@ def _rule(name: str, row: dict[str, Any], architecture: str) -> Rule:
         errno=getattr(errno, row["errno"]) if "errno" in row else 0,
         when=_conditions(row, "when"),
         every=_conditions(row, "every"),
+        otherwise=getattr(errno, row.get("otherwise", "EPERM")),
     )
 
 
@@ -112,7 +124,7 @@ def compile_filter(rules: tuple[Rule, ...], architecture: str) -> bytes:
 def _leaf(rule: Rule) -> list[_Instruction]:
     if rule.errno:
         return [(_RETURN, 0, 0, _ERRNO | rule.errno)]
-    refuse, allow = (_RETURN, 0, 0, _ERRNO | errno.EPERM), (_RETURN, 0, 0, _ALLOW)
+    refuse, allow = (_RETURN, 0, 0, _ERRNO | rule.otherwise), (_RETURN, 0, 0, _ALLOW)
     code: list[_Instruction] = []
     for condition in rule.every:
         # A value that fits jumps over those after it and the refusal.

@@ -68,6 +68,7 @@ _CAPABILITY_VERSION_3 = 0x2008_0522
 SECCOMP_SET_MODE_FILTER = 1
 LANDLOCK_CREATE_RULESET_VERSION = 1
 LANDLOCK_RULE_PATH_BENEATH = 1
+LANDLOCK_RULE_NET_PORT = 2
 
 
 def _raise(what: str) -> None:
@@ -252,6 +253,18 @@ def landlock_allow_path(ruleset_fd: int, access: int, path_fd: int) -> None:
         "landlock_add_rule",
         ruleset_fd,
         LANDLOCK_RULE_PATH_BENEATH,
+        ctypes.create_string_buffer(rule),
+        0,
+    )
+
+
+def landlock_allow_port(ruleset_fd: int, access: int, port: int) -> None:
+    """landlock_add_rule(2) with LANDLOCK_RULE_NET_PORT."""
+    rule = access.to_bytes(8, "little") + port.to_bytes(8, "little")
+    _call(
+        "landlock_add_rule",
+        ruleset_fd,
+        LANDLOCK_RULE_NET_PORT,
         ctypes.create_string_buffer(rule),
         0,
     )

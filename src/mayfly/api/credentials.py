@@ -1,0 +1,44 @@
+"""A function's own access key: made with its snapshot, gone with it, good for its grants only.
+
+SDKs read it from the environment at import (AWS_ACCESS_KEY_ID and its like), as they do in Lambda.
+It does not expire by the clock: it is worth nothing once the snapshot is gone.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+
+from mayfly.api.keys import Credential, Keys
+from mayfly.model.function import ACCOUNT_ID, Function
+from mayfly.model.grant import GrantKind
+
+# Kinds that are reached through the platform's own endpoint.
+PLATFORM_KINDS = frozenset(
+    {GrantKind.OBJECTS, GrantKind.TABLES, GrantKind.QUEUES, GrantKind.INVOKE}
+)
+_ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+def issue(keys: Keys, function: Function) -> Credential:
+    """Make a key that carries the function's grants; the caller removes it from `keys`."""
+    credential = Credential(
+        access_key_id="ASIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16)),
+        secret_access_key=secrets.token_urlsafe(30),
+        arn=f"arn:aws:sts::{ACCOUNT_ID}:assumed-role/mayfly/{function.name}",
+        session_token=secrets.token_urlsafe(48),
+        function_name=function.name,
+        grants=tuple(one for one in function.settings.grants if one.kind in PLATFORM_KINDS),
+    )
+    keys.add(credential)
+    return credential
+
+
+def variables(credential: Credential, endpoint: str) -> Mapping[str, str]:
+    """The environment by which SDKs find the key and the endpoint."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": credential.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credential.secret_access_key,
+        "AWS_SESSION_TOKEN": credential.session_token,
+    }

@@ -1,0 +1,155 @@
+"""What a snapshot reaches beyond its image: given when it is made, taken back when it is gone.
+
+    objects tables queues invoke   a key that carries them, and a door to the platform's endpoint
+    net                            a door for each host:port, relayed to it
+    secrets                        variables of the environment
+
+A door's listener lives in the isolate's own network namespace; the driver hands it over here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import socket
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+
+from mayfly.api import credentials
+from mayfly.api.keys import Credential, Keys
+from mayfly.api.lambda_.environment import function_environment
+from mayfly.drivers.egress.relay import Relay
+from mayfly.drivers.egress.resolve import Resolver
+from mayfly.model.errors import MayflyError, SnapshotFailed
+from mayfly.model.function import Function
+from mayfly.model.grant import GrantKind
+from mayfly.ports import Clock, Door, SnapshotSpec, Surroundings
+from mayfly.telemetry import LogEvent, Metrics, event_log
+
+# An address, not a name: SDKs then put buckets into the path, and need no resolver.
+_ENDPOINT = Door("", "127.1.0.1", 80)
+_HOSTS_PER_BLOCK = 250
+_IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
+_LITERALS = {"localhost": "127.0.0.1"}
+
+Attend = Callable[[socket.socket], Awaitable[None]]
+ResolveSecrets = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+
+
+class SnapshotGrants:
+    """The port `Grants`, and what serves the doors. `run` owns every task of it."""
+
+    def __init__(self, keys: Keys, metrics: Metrics, clock: Clock) -> None:
+        self._keys = keys
+        self._metrics = metrics
+        self._resolver = Resolver(clock)
+        self._credentials: dict[str, Credential] = {}
+        self._attending: dict[str, list[asyncio.Task[None]]] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self._attend_endpoint: Attend | None = None
+        self._secrets: ResolveSecrets | None = None
+
+    def use_secrets(self, resolve: ResolveSecrets) -> None:
+        """Where secrets are; until then a function that was granted one has no snapshot."""
+        self._secrets = resolve
+
+    async def run(self, attend_endpoint: Attend) -> None:
+        """Serve doors until cancelled.
+
+        Args:
+            attend_endpoint: Serves the platform's API on a listener until cancelled.
+        """
+        self._attend_endpoint = attend_endpoint
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self._tasks = None
+
+    async def give(self, function: Function, snapshot_id: str) -> Surroundings:
+        """Port `Grants.give`."""
+        environment = dict(function_environment(function))
+        doors = list(_net_doors(function).values())
+        if any(one.kind in credentials.PLATFORM_KINDS for one in function.settings.grants):
+            credential = credentials.issue(self._keys, function)
+            self._credentials[snapshot_id] = credential
+            endpoint = f"http://{_ENDPOINT.address}"
+            environment |= credentials.variables(credential, endpoint)
+            doors.append(_ENDPOINT)
+        environment |= await self._secret_variables(function)
+        return Surroundings(environment, tuple(doors))
+
+    def take_back(self, snapshot_id: str) -> None:
+        """Port `Grants.take_back`."""
+        credential = self._credentials.pop(snapshot_id, None)
+        if credential is not None:
+            self._keys.remove(credential.access_key_id)
+        for task in self._attending.pop(snapshot_id, ()):
+            task.cancel()
+
+    def serve(self, spec: SnapshotSpec, listeners: Sequence[socket.socket]) -> None:
+        """Take the listeners of a snapshot's doors (`ports.ServeDoors`)."""
+        targets = {door: target for target, door in _net_doors(spec.function).items()}
+        metrics = self._metrics.egress(spec.function.name)
+        relay = Relay(self._resolver, metrics, function_name=spec.function.name)
+        attending = self._attending.setdefault(spec.snapshot_id, [])
+        for door, listener in zip(spec.doors, listeners, strict=True):
+            work: Coroutine[None, None, None] | None = None
+            if door in targets:
+                work = relay.attend(listener, *targets[door])
+            elif self._attend_endpoint is not None:
+                work = _until_done(self._attend_endpoint, listener)
+            if work is None or self._tasks is None:
+                listener.close()
+            else:
+                attending.append(self._tasks.create_task(_closing(work, listener)))
+
+    async def _secret_variables(self, function: Function) -> Mapping[str, str]:
+        names = [one.target for one in function.settings.grants if one.kind is GrantKind.SECRETS]
+        if not names:
+            return {}
+        if self._secrets is None:
+            raise SnapshotFailed(f"{function.name} was granted secrets, and there is no store")
+        try:
+            values = await self._secrets(names)
+        except MayflyError as error:
+            raise SnapshotFailed(f"a secret of {function.name} cannot be had: {error}") from error
+        return {secret_variable(name): value for name, value in values.items()}
+
+
+def secret_variable(name: str) -> str:
+    """The variable that a secret stands in: "stripe-key" in STRIPE_KEY."""
+    return re.sub(r"[^A-Z0-9_]", "_", name.upper())
+
+
+def _net_doors(function: Function) -> dict[tuple[str, int], Door]:
+    """A door for each net grant; one host's ports share an address."""
+    addresses: dict[str, str] = {}
+    doors: dict[tuple[str, int], Door] = {}
+    for grant in function.settings.grants:
+        if grant.kind is not GrantKind.NET:
+            continue
+        host, _, port = grant.target.rpartition(":")
+        literal = _LITERALS.get(host, host)
+        if _IPV4.fullmatch(literal):
+            # Reached by its number, so the door answers at this very address.
+            doors[host, int(port)] = Door("", literal, int(port))
+            continue
+        block, number = divmod(len(addresses), _HOSTS_PER_BLOCK)
+        address = addresses.setdefault(host, f"127.1.{block + 1}.{number + 1}")
+        doors[host, int(port)] = Door(host, address, int(port))
+    return doors
+
+
+async def _until_done(attend: Attend, listener: socket.socket) -> None:
+    await attend(listener)
+
+
+async def _closing(work: Coroutine[None, None, None], listener: socket.socket) -> None:
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 the border of a task: one door, not the platform
+        event_log(LogEvent.DOOR_FAILED, level=logging.ERROR, error=repr(error))
+    finally:
+        listener.close()

@@ -1,0 +1,107 @@
+"""The bytes between an isolate and the one host:port that a door of it stands for.
+
+    isolate --> door's listener --> inner | relay | outer --> host:port
+
+Each side is read only as fast as the other one takes it. Ends are passed on one by one (a
+half-close is a half-close there), a failure to connect is a reset, so that a client sees what it
+would see without us. Connections and bytes are counted, and connections are bounded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+
+from mayfly.drivers.egress.resolve import AddressRefused, Resolver
+from mayfly.telemetry import EgressMetrics, LogEvent, event_log
+
+CONNECTIONS_MAX = 512
+_CONNECT_S = 10.0
+_BLOCK_BYTES = 65_536
+_RESET = struct.pack("ii", 1, 0)
+
+
+class Relay:
+    """Serves the doors of one function's net grants."""
+
+    def __init__(self, resolver: Resolver, metrics: EgressMetrics, *, function_name: str) -> None:
+        self._resolver = resolver
+        self._metrics = metrics
+        self._function_name = function_name
+        self._connected = 0
+
+    async def attend(self, listener: socket.socket, host: str, port: int) -> None:
+        """Serve one door until cancelled; then every connection through it is cut."""
+        async with asyncio.TaskGroup() as tasks:
+
+            def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                tasks.create_task(self._relay(reader, writer, host, port))
+
+            server = await asyncio.start_server(came, sock=listener, limit=_BLOCK_BYTES)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                server.close()
+
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
+    ) -> None:
+        if self._connected >= CONNECTIONS_MAX:
+            self._refuse(writer, host, port, f"more than {CONNECTIONS_MAX} connections at once")
+            return
+        self._connected += 1
+        try:
+            outer = await self._connect(host, port)
+        except (OSError, AddressRefused, TimeoutError) as error:
+            self._refuse(writer, host, port, str(error) or "no answer")
+        else:
+            self._metrics.connections += 1
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._pump(reader, outer[1], sent=True))
+                    tasks.create_task(self._pump(outer[0], writer, sent=False))
+            except* OSError:
+                pass  # A side was reset: both are cut below, which tells the other.
+            finally:
+                outer[1].transport.abort()
+                writer.transport.abort()
+        finally:
+            self._connected -= 1
+
+    async def _connect(
+        self, host: str, port: int
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        failure: OSError | TimeoutError | None = None
+        for address in await self._resolver.addresses(host):
+            try:
+                async with asyncio.timeout(_CONNECT_S):
+                    return await asyncio.open_connection(address, port, limit=_BLOCK_BYTES)
+            except (OSError, TimeoutError) as error:
+                failure = error
+        assert failure is not None, "the resolver gives at least one address"
+        raise failure
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, sent: bool
+    ) -> None:
+        while block := await reader.read(_BLOCK_BYTES):
+            if sent:
+                self._metrics.sent_bytes += len(block)
+            else:
+                self._metrics.received_bytes += len(block)
+            writer.write(block)
+            await writer.drain()
+        with contextlib.suppress(OSError, RuntimeError):
+            writer.write_eof()
+
+    def _refuse(self, writer: asyncio.StreamWriter, host: str, port: int, why: str) -> None:
+        self._metrics.failures += 1
+        event_log(
+            LogEvent.EGRESS_FAILED, function=self._function_name, target=f"{host}:{port}", error=why
+        )
+        # As if the other host had reset it: a close that throws unsent data away (socket(7)).
+        inner = writer.get_extra_info("socket")
+        inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        writer.transport.abort()
