@@ -141,6 +141,7 @@ def test_add_copies_a_ready_function_that_can_be_deployed(call: Call, tmp_path: 
     assert {"mayfly.toml", "app.py", "requirements.txt", "README.md"} <= {
         path.name for path in (tmp_path / "mine").iterdir()
     }
+    assert "asks for:  objects = photos:read, thumbs:write" in done.out
 
 
 def test_add_lists_the_ready_functions(call: Call) -> None:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import shutil
-import subprocess
-import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import mayfly
-
-FOLDER = Path(mayfly.__file__).parent / "prebuilt" / "image-convert"
-Handler = Callable[[object, object], dict[str, Any]]
+from tests.support.prebuilt import Handler, loaded, run_its_own_tests
 
 
 @pytest.fixture(scope="module")
 def handler() -> Iterator[Handler]:
-    """The function's handler; its modules are forgotten afterwards."""
-    sys.path.insert(0, str(FOLDER))
-    try:
-        import app  # type: ignore[import-not-found]  # noqa: PLC0415  found in FOLDER only now
-
-        yield app.handler
-    finally:
-        sys.path.remove(str(FOLDER))
-        for name in ("app", "convert"):
-            sys.modules.pop(name, None)
+    with loaded("image-convert") as found:
+        yield found
 
 
 def encoded(
@@ -157,15 +143,84 @@ def test_transparency_becomes_white_where_the_format_has_none(handler: Handler) 
     assert webp.mode == "RGBA"
 
 
-def test_of_an_animation_the_first_frame_is_taken(handler: Handler) -> None:
+def animation(name: str = "GIF", *, count: int = 3, **options: object) -> bytes:
+    """Frames of 100, 200, ... ms: red, green, blue and so on."""
+    colours = [("red", "green", "blue")[number % 3] for number in range(count)]
+    frames = [Image.new("RGB", (40, 20), colour) for colour in colours]
     buffer = io.BytesIO()
-    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
-    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
-    for made in ("webp", "gif", "png"):
-        image = decoded(handler(event(buffer.getvalue(), format=made), None))
-        assert getattr(image, "n_frames", 1) == 1
-        red, _, blue = image.convert("RGB").getpixel((5, 5))  # type: ignore[misc]
-        assert red > 250 > 5 > blue
+    times = [100 * (1 + number % 5) for number in range(count)]
+    frames[0].save(buffer, name, save_all=True, append_images=frames[1:], duration=times, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("made", ["webp", "gif", "png", "avif"])
+@pytest.mark.parametrize("given_as", ["WEBP", "GIF", "PNG", "AVIF"])
+def test_an_animation_stays_one_where_the_format_can(
+    handler: Handler, given_as: str, made: str
+) -> None:
+    data = animation(given_as) if given_as == "AVIF" else animation(given_as, loop=0)
+    answer = handler(event(data, format=made, width=20), None)
+    image = decoded(answer)
+    assert (getattr(image, "n_frames", 1), answer["frames"], image.size) == (3, 3, (20, 10))
+    seen = []
+    for number in range(3):
+        image.seek(number)
+        seen.append(image.convert("RGB").getpixel((10, 5)))
+        assert abs(image.info["duration"] - 100 * (number + 1)) < 2
+    brightest = [pixel.index(max(pixel)) for pixel in seen if isinstance(pixel, tuple)]
+    assert brightest == [0, 1, 2]
+    if made != "avif":
+        assert image.info["loop"] == 0
+
+
+@pytest.mark.parametrize(("made", "wishes"), [("jpeg", {}), ("tiff", {}), ("gif", {"animate": 0})])
+def test_of_an_animation_the_first_frame_is_taken_where_it_cannot_move(
+    handler: Handler, made: str, wishes: dict[str, object]
+) -> None:
+    image = decoded(handler(event(animation(), format=made, **wishes), None))
+    assert getattr(image, "n_frames", 1) == 1
+    red, _, blue = image.convert("RGB").getpixel((5, 5))  # type: ignore[misc]
+    assert red > 250 > 5 > blue
+
+
+def test_an_animation_that_plays_once_does_not_become_endless(handler: Handler) -> None:
+    again = decoded(handler(event(animation(), format="gif"), None))
+    assert "loop" not in again.info
+    assert decoded(handler(event(animation(), format="webp"), None)).info["loop"] == 1
+
+
+def test_an_animation_of_too_many_frames_is_refused(handler: Handler) -> None:
+    answer = handler(event(animation(count=1001)), None)
+    assert answer["statusCode"] == 400
+    assert "the animation has 1001 frames" in answer["error"]
+
+
+def test_a_part_can_be_cut_out_of_the_upright_picture(handler: Handler) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side: upright it is 200 wide, red above blue
+    data = encoded(name="JPEG", exif=exif, quality=95)
+    for crop in ("0,0,200,200", [0, 0, 200, 200], {"x": 0, "y": 0, "width": 200, "height": 200}):
+        image = decoded(handler(event(data, format="png", crop=crop, width=50), None))
+        assert image.size == (50, 50)
+        red, _, blue = image.getpixel((25, 40))  # type: ignore[misc]
+        assert red > 200 > 60 > blue
+    answer = handler(event(data, crop="0,0,201,200"), None)
+    assert "reaches out of the picture, which has 200x400" in answer["error"]
+
+
+def test_a_profile_of_another_colour_space_is_left_out(handler: Handler) -> None:
+    cmyk = b"\0" * 16 + b"CMYK" + b"\0" * 108
+    data = encoded(name="JPEG", mode="CMYK", icc_profile=cmyk)
+    assert "icc_profile" not in decoded(handler(event(data, format="png"), None)).info
+    rgb = b"\0" * 16 + b"RGB " + b"\0" * 108
+    kept = decoded(handler(event(encoded(name="JPEG", icc_profile=rgb), format="webp"), None))
+    assert kept.info["icc_profile"] == rgb
+
+
+def test_every_size_comes_in_every_format(handler: Handler) -> None:
+    answer = handler(event(encoded(), formats=["webp", "png"], sizes=[50, "x100"]), None)
+    made = [(one["format"], one["width"], one["height"]) for one in answer["images"]]
+    assert made == [("webp", 50, 25), ("webp", 200, 100), ("png", 50, 25), ("png", 200, 100)]
 
 
 def test_quality_decides_the_size_in_bytes(handler: Handler) -> None:
@@ -223,6 +278,11 @@ def test_a_json_body_through_the_url_is_an_event(handler: Handler) -> None:
         ({"strip": "maybe"}, "strip must be true or false"),
         ({"sizes": []}, "sizes must be a list"),
         ({"sizes": list(range(1, 14))}, "sizes must be a list of 1 to 12"),
+        ({"sizes": ["x"]}, "sizes must hold widths"),
+        ({"formats": ["png", "webp"], "sizes": [1, 2, 3, 4, 5, 6, 7]}, "14 pictures are too many"),
+        ({"crop": "1,2,3"}, "crop must be x, y, width and height"),
+        ({"crop": "-1,2,3,4"}, "crop must be a whole number from 0"),
+        ({"animate": "perhaps"}, "animate must be true or false"),
         ({"widht": 3}, "there is no widht"),
     ],
 )
@@ -281,13 +341,4 @@ def test_no_bytes_make_it_fail(handler: Handler, data: bytes, cut: int, flip: in
 
 
 def test_its_own_tests_pass_in_a_users_folder(tmp_path: Path) -> None:
-    copy = tmp_path / "image-convert"
-    shutil.copytree(FOLDER, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", "."],
-        cwd=copy,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    run_its_own_tests("image-convert", tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import click
@@ -38,6 +39,8 @@ def command(name: str | None, folder: Path | None) -> None:
     except (OSError, shutil.Error) as error:
         raise Failed(f"{target} cannot be written: {error}") from error
     print(f"copied {name} to {target}; {target / 'README.md'} says how it is called")
+    for line in _grants(target / "mayfly.toml"):
+        print(f"  asks for:  {line}")
     print(f"  next:  mayfly deploy {target}")
 
 
@@ -57,3 +60,9 @@ def _summary(path: Path) -> str:
     except OSError:
         return ""
     return next((line for line in lines if line and not line.startswith("#")), "")
+
+
+def _grants(manifest: Path) -> list[str]:
+    """What the function's manifest asks for, one kind a line; a person should know before."""
+    asked = tomllib.loads(manifest.read_text(encoding="utf-8")).get("grants", {})
+    return [f"{kind} = {', '.join(map(str, entries))}" for kind, entries in asked.items()]

@@ -1,46 +1,112 @@
-"""image-convert: another format, another size, from an event or from an HTTP request.
+"""image-convert: another format, another size, from a bucket, an event or an HTTP request.
 
-As an event:            {"image": BASE64, "format": "webp", "width": 800}
-                        -> {"image": BASE64, "format": "webp", "width": 800, "height": 450, ...}
-Through its URL:        the image is the body, the wishes are the query: ?format=webp&width=800
-                        -> the image
-What cannot be used is answered with statusCode 400 and a sentence that says why.
+A bucket's notification:  what was put is converted as [function.env] says, into TARGET_BUCKET;
+                          the same wrapped by a queue, with the failures told one by one
+An object by name:        {"bucket": "photos", "key": "a.jpg", "width": 800}
+                          -> {"pictures": [{"bucket", "key", "format", "width", "height", ...}]}
+The image itself:         {"image": BASE64, "format": "webp", "width": 800}
+                          -> {"image": BASE64, "format": "webp", "width": 800, "height": 450, ...}
+Through its URL:          the image is the body, the wishes are the query: ?format=webp&width=800
+                          -> the image
+What cannot be used is answered with statusCode 400 and a sentence that says why; of a notification
+it fails the event, which is tried again and then kept where `mayfly events` shows it.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import io
 import json
+import os
 import time
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from convert import FITS, FORMATS, SIDE_MAX, Picture, Unusable, Wish, convert
+import wishes as words
+from convert import FORMATS, Picture, Unusable, convert
+from objects import KEY_DEFAULT, Put, Source, Target, convert_object, sources_of
+from wishes import Wishes
 
-Wishes = dict[str, Any]
 Answer = dict[str, Any]
 
 # An answer may have 6 MiB, and base64 makes four bytes of three.
 ANSWER_BYTES_MAX = 4_600_000
-SIZES_MAX = 12
-KEYS = {"image", "format", "width", "height", "fit", "quality", "strip", "sizes"}
-ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 USAGE = "send the image as the body: curl --data-binary @photo.jpg 'URL?format=webp&width=800'"
+_WHERE = ("bucket", "key", "version", "target_bucket", "target_key")
 
 
 def handler(event: Any, context: object) -> Answer:
-    """Convert one image; see the module for the two forms of the event."""
+    """Convert; see the module for the forms of the event."""
     del context
+    if isinstance(event, dict) and event.get("Event") == "s3:TestEvent":
+        return {"pictures": []}
+    if isinstance(event, dict) and isinstance(event.get("Records"), list):
+        if any(one.get("eventSource") == "aws:sqs" for one in event["Records"]):
+            return _from_queue(event["Records"])
+        return _from_notification(event)
     by_url = isinstance(event, dict) and "requestContext" in event
     try:
-        data, wishes = _from_request(event) if by_url else _from_event(event)
-        pictures = _convert_all(data, wishes)
+        if isinstance(event, dict) and "bucket" in event:
+            return _from_object(event)
+        return _from_image(event, by_url=by_url)
     except Unusable as error:
         return _refusal(str(error), by_url=by_url)
-    if by_url and "sizes" not in wishes:
-        return _image_response(pictures[0])
-    answer = _described(pictures, several="sizes" in wishes)
+
+
+def _from_notification(event: Answer) -> Answer:
+    """What could be converted is, also beside what could not; then the event fails."""
+    target = Target(_target_bucket(None), os.environ.get("TARGET_KEY") or KEY_DEFAULT)
+    wanted = words.parse(words.with_configured({}))
+    made: list[Put] = []
+    refused: list[str] = []
+    for source in sources_of(event):
+        try:
+            made += convert_object(source, wanted, target)
+        except Unusable as error:
+            refused.append(f"{source}: {error}")
+    if refused:
+        raise Unusable("; ".join(refused))
+    return {"pictures": [_put_description(one) for one in made]}
+
+
+def _from_queue(records: list[Any]) -> Answer:
+    failed = []
+    for record in records:
+        try:
+            handler(json.loads(record["body"]), None)
+        except Exception as error:  # noqa: BLE001  told by name, so that the others are not redone
+            print(f"message {record['messageId']} failed: {type(error).__name__}: {error}")
+            failed.append({"itemIdentifier": record["messageId"]})
+    return {"batchItemFailures": failed}
+
+
+def _from_object(event: Wishes) -> Answer:
+    if not isinstance(event.get("key"), str) or not isinstance(event["bucket"], str):
+        raise Unusable('name the object: {"bucket": "photos", "key": "in/a.jpg"}')
+    source = Source(event["bucket"], event["key"], event.get("version"))
+    template = event.get("target_key") or os.environ.get("TARGET_KEY") or KEY_DEFAULT
+    target = Target(_target_bucket(event.get("target_bucket")), str(template))
+    asked = {key: value for key, value in event.items() if key not in _WHERE}
+    made = convert_object(source, words.parse(words.with_configured(asked)), target)
+    return {"pictures": [_put_description(one) for one in made]}
+
+
+def _target_bucket(asked: object) -> str:
+    bucket = asked or os.environ.get("TARGET_BUCKET")
+    if not isinstance(bucket, str) or not bucket:
+        raise Unusable("there is no target: set TARGET_BUCKET in [function.env] of mayfly.toml")
+    return bucket
+
+
+def _from_image(event: Any, *, by_url: bool) -> Answer:
+    data, asked = _from_request(event) if by_url else _from_event(event)
+    asked = {key: value for key, value in asked.items() if key != "image"}
+    made = _convert_all(data, asked)
+    several = words.is_several(asked)
+    if by_url and not several:
+        return _image_response(*made[0])
+    shown = [_description(data, picture) for data, picture in made]
+    answer = {"images": shown} if several else shown[0]
     return _json_response(200, answer) if by_url else answer
 
 
@@ -62,9 +128,8 @@ def _from_request(event: Wishes) -> tuple[bytes, Wishes]:
             return _from_event(json.loads(content) | query)
         except (ValueError, TypeError):
             raise Unusable("the body is not the JSON object that its Content-Type says") from None
-    if "sizes" in query:
-        query["sizes"] = query["sizes"].split(",")
-    query.setdefault("format", _accepted(headers.get("accept", "")))
+    if "formats" not in query:
+        query.setdefault("format", _accepted(headers.get("accept", "")))
     return content, query
 
 
@@ -84,97 +149,44 @@ def _accepted(accept: str) -> str:
     return ""
 
 
-def _convert_all(data: bytes, wishes: Wishes) -> list[Picture]:
+def _convert_all(data: bytes, asked: Wishes) -> list[tuple[bytes, Picture]]:
     started = time.perf_counter()
-    pictures = [convert(data, wish) for wish in _wishes(wishes)]
-    total = sum(len(one.data) for one in pictures)
-    made = ", ".join(f"{one.format} {one.width}x{one.height}" for one in pictures)
+    made = []
+    for wish in words.parse(asked):
+        target = io.BytesIO()
+        picture = convert(io.BytesIO(data), wish, target)
+        made.append((target.getvalue(), picture))
+    total = sum(len(one) for one, _ in made)
+    shown = ", ".join(f"{one.format} {one.width}x{one.height}" for _, one in made)
     took = (time.perf_counter() - started) * 1000
-    print(f"{len(data)} bytes in, {total} bytes out as {made}, {took:.0f} ms")
+    print(f"{len(data)} bytes in, {total} bytes out as {shown}, {took:.0f} ms")
     if total > ANSWER_BYTES_MAX:
         raise Unusable(
             f"the result has {total} bytes, over the {ANSWER_BYTES_MAX} that an answer can carry; "
             "ask for a smaller width, a lower quality or another format"
         )
-    return pictures
+    return made
 
 
-def _wishes(wishes: Wishes) -> list[Wish]:
-    unknown = set(wishes) - KEYS
-    if unknown:
-        raise Unusable(f"there is no {_listed(unknown)}; there is {_listed(KEYS)}")
-    common: Wishes = {
-        "format": _format(wishes.get("format") or ""),
-        "fit": _choice("fit", wishes.get("fit", "inside"), FITS),
-        "quality": _number("quality", wishes.get("quality", 80), 100),
-        "strip": _flag("strip", wishes.get("strip", True)),
-    }
-    if "sizes" not in wishes:
-        return [Wish(width=_side(wishes, "width"), height=_side(wishes, "height"), **common)]
-    sizes = wishes["sizes"]
-    if not isinstance(sizes, list) or not 0 < len(sizes) <= SIZES_MAX:
-        raise Unusable(f"sizes must be a list of 1 to {SIZES_MAX} widths")
-    return [Wish(**_size(one), **common) for one in sizes]
+def _description(data: bytes, picture: Picture) -> Answer:
+    return {"image": base64.b64encode(data).decode(), **_measures(picture), "bytes": len(data)}
 
 
-def _size(size: object) -> Wishes:
-    """One of `sizes`: a width, or {"width": ..., "height": ...}."""
-    if isinstance(size, dict):
-        return {"width": _side(size, "width"), "height": _side(size, "height")}
-    return {"width": _number("sizes", size, SIDE_MAX)}
+def _put_description(put: Put) -> Answer:
+    measures = _measures(put.picture) if put.picture else {}
+    return (
+        {"bucket": put.bucket, "key": put.key, "made": put.made}
+        | measures
+        | {"bytes": put.size_bytes}
+    )
 
 
-def _side(wishes: Wishes, key: str) -> int | None:
-    return None if wishes.get(key) is None else _number(key, wishes[key], SIDE_MAX)
+def _measures(picture: Picture) -> Answer:
+    measures = {"format": picture.format, "width": picture.width, "height": picture.height}
+    return measures | ({"frames": picture.frames} if picture.frames > 1 else {})
 
 
-def _number(key: str, value: Any, most: int) -> int:
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = 0
-    if isinstance(value, bool | float) or not 1 <= number <= most:
-        raise Unusable(f"{key} must be a whole number from 1 to {most}, not {value!r}")
-    return number
-
-
-def _format(value: object) -> str:
-    return _choice("format", ALIASES.get(str(value).lower(), value), FORMATS) if value else ""
-
-
-def _choice(key: str, value: Any, choices: Sequence[str]) -> str:
-    if str(value).lower() not in choices:
-        raise Unusable(f"{key} must be one of {', '.join(choices)}, not {value!r}")
-    return str(value).lower()
-
-
-def _flag(key: str, value: object) -> bool:
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if str(value).lower() not in known:
-        raise Unusable(f"{key} must be true or false, not {value!r}")
-    return known[str(value).lower()]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(sorted(names))
-
-
-def _described(pictures: list[Picture], *, several: bool) -> Answer:
-    shown = [_description(one) for one in pictures]
-    return {"images": shown} if several else shown[0]
-
-
-def _description(picture: Picture) -> Answer:
-    return {
-        "image": base64.b64encode(picture.data).decode(),
-        "format": picture.format,
-        "width": picture.width,
-        "height": picture.height,
-        "bytes": len(picture.data),
-    }
-
-
-def _image_response(picture: Picture) -> Answer:
+def _image_response(data: bytes, picture: Picture) -> Answer:
     return {
         "statusCode": 200,
         "headers": {
@@ -182,7 +194,7 @@ def _image_response(picture: Picture) -> Answer:
             "x-image-width": str(picture.width),
             "x-image-height": str(picture.height),
         },
-        "body": base64.b64encode(picture.data).decode(),
+        "body": base64.b64encode(data).decode(),
         "isBase64Encoded": True,
     }
 
