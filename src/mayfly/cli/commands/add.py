@@ -1,4 +1,8 @@
-"""`mayfly add`: copies a ready function's folder out, to be deployed as it is or changed."""
+"""`mayfly add`: copies a ready function's folder out, to be deployed as it is or changed.
+
+It says which grants the function's manifest asks for, before anything is deployed. It never
+overwrites a file and needs no platform: a ready function is a folder like any other.
+"""
 
 from __future__ import annotations
 

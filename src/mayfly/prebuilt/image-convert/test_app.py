@@ -12,9 +12,12 @@ import os
 os.environ |= {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 os.environ |= {"TARGET_BUCKET": "thumbs", "SIZES": "100", "FORMATS": "webp"}
 
+# Before the function makes its client: moto answers for those made after it.
+from moto import mock_aws
+
+# isort: split
 import boto3
 from app import handler
-from moto import mock_aws
 from PIL import Image
 
 
