@@ -185,7 +185,8 @@ def test_beside_its_doors_a_function_reaches_nothing(platform: Platform) -> None
     with echo() as granted:
         name = _function(platform, f'net = ["localhost:{granted.port}"]')
         found = _call(platform, name, {"do": "probes"})
-    assert found["public"] == found["metadata"] == "ENETUNREACH"
+    # By Landlock, as the port is no door's; where the kernel has none, there is no way there.
+    assert {found["public"], found["metadata"]} <= {"EACCES", "ENETUNREACH"}
     assert found["name"] == "gaierror"
     families = {"udp", "raw", "v6", "unix", "netlink", "packet", "vsock"}
     assert {found[one] for one in families} == {"EAFNOSUPPORT"}
@@ -227,14 +228,7 @@ def test_what_went_through_doors_is_counted(platform: Platform) -> None:
     assert f'mayfly_egress_connections_total{{function="{name}",outcome="made"}} 1.0' in metrics
     for direction in ("sent", "received"):
         series = f'mayfly_egress_bytes_total{{direction="{direction}",function="{name}"}} 5.0'
-        assert (
-            series in metrics
-            or series.replace(
-                f'direction="{direction}",function="{name}"',
-                f'function="{name}",direction="{direction}"',
-            )
-            in metrics
-        )
+        assert series in metrics
 
 
 def test_a_removed_function_leaves_no_door(platform: Platform) -> None:
