@@ -70,8 +70,15 @@ class LogEvent(StrEnum):
     EGRESS_FAILED = "egress_failed"
     DOOR_FAILED = "door_failed"
     BACKLOG_UNREACHABLE = "backlog_unreachable"
+    QUEUES_UNREACHABLE = "queues_unreachable"
+    TABLES_UNREACHABLE = "tables_unreachable"
     EVENT_RETRIED = "event_retried"
     EVENT_FAILED = "event_failed"
+    EVENTS_DROPPED = "events_dropped"
+    SCHEDULE_FAILED = "schedule_failed"
+    SCHEDULE_STOPPED = "schedule_stopped"
+    CLOCK_PUT_BACK = "clock_put_back"
+    WEBHOOK_REFUSED = "webhook_refused"
 
 
 class OutcomeLabel(StrEnum):
@@ -209,6 +216,9 @@ class Metrics:
         self.snapshots = 0
         self.memory_bytes: dict[str, int] = {}
         self.backlog_events: dict[str, int] = {}
+        # By the condition in which they ended, Lambda's words; and failed ones that were let go.
+        self.events_ended: dict[str, int] = {}
+        self.events_dropped = 0
         self.registry = CollectorRegistry(auto_describe=False)
         self._functions: dict[str, FunctionMetrics] = {}
         self._egress: dict[str, EgressMetrics] = {}
@@ -238,6 +248,10 @@ class Metrics:
         self._functions.pop(name, None)
         self._egress.pop(name, None)
 
+    def count_event(self, condition: str) -> None:
+        """An asynchronous event came to its end."""
+        self.events_ended[condition] = self.events_ended.get(condition, 0) + 1
+
     def render(self) -> bytes:
         """The text of `/metrics`; its type is `METRICS_CONTENT_TYPE`."""
         return generate_latest(self.registry)
@@ -266,6 +280,15 @@ class _Collector(Collector):
         yield _gauge("mayfly_memory_bytes", "Memory by share", "kind", metrics.memory_bytes)
         yield _gauge(
             "mayfly_backlog_events", "Asynchronous events kept", "state", metrics.backlog_events
+        )
+        ended = CounterMetricFamily(
+            "mayfly_events_ended", "Asynchronous events by how they ended", labels=["condition"]
+        )
+        for condition, count in sorted(metrics.events_ended.items()):
+            ended.add_metric([condition], count)
+        yield ended
+        yield CounterMetricFamily(
+            "mayfly_events_dropped", "Failed events that were let go", value=metrics.events_dropped
         )
 
     def _function_families(self) -> Iterator[Metric]:

@@ -1,0 +1,1 @@
+"""Tables: items by key, indexes, streams; each change with its stream record in one transaction."""
