@@ -8,6 +8,7 @@ described in docs/reference/configuration.md.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import re
 import tomllib
@@ -21,6 +22,7 @@ from mayfly.model.errors import InvalidParameter
 from mayfly.ports import RuntimeInfo
 
 _PREFIX = "MAYFLY_"
+_KEY_NAME_LENGTH = 16
 # Variables that the installer of requirements may need: proxies, certificates, indexes, caches.
 _INSTALLER = re.compile(
     r"(UV_\w+|PIP_\w+|SSL_CERT_\w+|\w*_CA_BUNDLE|\w+_proxy|\w+_PROXY|HOME|PATH|TMPDIR|XDG_\w+|LANG)"
@@ -35,6 +37,7 @@ class Config:
 
     data: Path = Path("~/.mayfly")
     listen: str = "127.0.0.1:9000"
+    secrets_key: Path = Path("~/.config/mayfly/secrets/DATA.key")
     node_concurrency_max: int = 1_000
     function_concurrency_max: int = 900
     memory_busy_mib_max: int = 0
@@ -84,6 +87,7 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None)
     typed: dict[str, Any] = {key: _typed(key, *found) for key, found in values.items()}
     return Config(**typed)
 
+    values["secrets_key"] = _secrets_key(data, values.get("secrets_key"), given)
 
 _KEYS: Mapping[str, object] = get_type_hints(Config)
 assert {f.name for f in fields(Config)} == set(_KEYS)
@@ -107,6 +111,29 @@ def _file(path: Path) -> dict[str, tuple[Any, str]]:
 def _typed(key: str, value: object, where: str) -> object:
     kind = _KEYS[key]
     try:
+def _secrets_key(
+    data: Path, written: tuple[Any, str] | None, environment: Mapping[str, str]
+) -> tuple[str, str]:
+    """Where the key of the secrets lies: outside of what it opens, so that a copy is worth nothing.
+
+    By default in the user's configuration folder (XDG Base Directory Specification), named after
+    the data folder.
+    """
+    if written is None:
+        home = Path(environment.get("HOME") or "~").expanduser()
+        folder = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+        name = hashlib.sha256(str(data).encode()).hexdigest()[:_KEY_NAME_LENGTH]
+        return str(folder / "mayfly" / "secrets" / f"{name}.key"), ""
+    value, where = str(written[0]), written[1]
+    path = Path(value).expanduser().absolute()
+    if path.is_relative_to(data):
+        raise InvalidParameter(
+            f'secrets_key = "{value}" ({where}) is not usable: a key inside the data folder {data} '
+            "protects nothing; name a file elsewhere"
+        )
+    return str(path), where
+
+
         if kind is Path:
             return Path(str(value))
         if kind in (int, float):

@@ -220,6 +220,8 @@ class Metrics:
         self.events_ended: dict[str, int] = {}
         self.events_dropped = 0
         self.registry = CollectorRegistry(auto_describe=False)
+        # By what became of them: accepted, duplicate, ping, refused, failed.
+        self.webhook_deliveries: dict[str, int] = {}
         self._functions: dict[str, FunctionMetrics] = {}
         self._egress: dict[str, EgressMetrics] = {}
         self.registry.register(_Collector(self))
@@ -291,6 +293,12 @@ class _Collector(Collector):
             "mayfly_events_dropped", "Failed events that were let go", value=metrics.events_dropped
         )
 
+        deliveries = CounterMetricFamily(
+            "mayfly_webhook_deliveries", "Deliveries to webhooks", labels=["outcome"]
+        )
+        for outcome, count in sorted(metrics.webhook_deliveries.items()):
+            deliveries.add_metric([outcome], count)
+        yield deliveries
     def _function_families(self) -> Iterator[Metric]:
         invocations = CounterMetricFamily(
             "mayfly_invocations", "Calls by what became of them", labels=["function", "outcome"]

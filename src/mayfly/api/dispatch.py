@@ -14,9 +14,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from mayfly.api.control.routes import Routes
 from mayfly.api.exchange import Exchange
 from mayfly.api.message import Request, Response
 from mayfly.api.refusals import NotImplementedYet, UnknownOperation
+from mayfly.api.webhooks import WebhookReceiver
 from mayfly.api.wire.form import parse_form
 from mayfly.api.wire.match import match_operation
 from mayfly.api.wire.model import Operation, ServiceModel, service_model
@@ -79,11 +81,15 @@ class Services:
         operations: {"lambda": LambdaOperations(...)}.
         whole: Services that need no model: {"dynamodb": ...}.
         objects: S3, or None.
+        hooks: Takes deliveries to webhooks, or None.
+        control: Further routes of the control API.
     """
 
     operations: Mapping[str, Operations]
     whole: Mapping[str, WholeService] = field(default_factory=dict)
     objects: ObjectsEndpoint | None = None
+    hooks: WebhookReceiver | None = None
+    control: Routes = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:

@@ -5,6 +5,7 @@
     /lambda-url/<url-id>/...     ->  function URL        by its AuthType
     /_mayfly/v1/...              ->  control API         signed by the owner
     /_mayfly/code/<digest>       ->  an archive          presigned
+    /_mayfly/hooks/<hook-id>     ->  webhook             by its scheme
     S3's host, scope or form     ->  objects             signed
     signed, or /20xx-...         ->  AWS's APIs          signed
     /_mayfly/health, /metrics, / ->  open
@@ -42,6 +43,7 @@ from mayfly.api.lambda_.invoke import invoke_fast
 from mayfly.api.message import Request, Response
 from mayfly.api.permits import AccessDenied
 from mayfly.api.platform import Platform
+from mayfly.api.webhooks import HOOKS_PREFIX, Webhooks
 from mayfly.model.errors import MayflyError
 from mayfly.telemetry import METRICS_CONTENT_TYPE
 
@@ -84,6 +86,7 @@ class Api:
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="mayfly-http")
         self._gate = Gate(platform, self._threads)
         self._urls = FunctionUrls(platform, self._gate, self._hosts, port=int(port))
+        self._webhooks = Webhooks(platform, services.hooks, self._hosts, port=int(port))
 
     def close(self) -> None:
         """End the threads."""
@@ -122,6 +125,8 @@ class Api:
             await self._control(exchange)
         elif path.startswith(_CODE_PREFIX):
             await self._download(exchange)
+        elif path.startswith(HOOKS_PREFIX):
+            await self._webhooks.answer(exchange)
         elif self._objects is not None and self._objects.claims(exchange):
             await self._objects.answer(exchange)
         elif _is_aws(exchange):
@@ -178,7 +183,7 @@ class Api:
         bytes_max = self._limits.deploy_bytes_max if is_deploy else self._limits.payload_bytes_max
         async with self._gate.admitted(exchange, bytes_max=bytes_max) as (body, principal):
             self._gate.require_owner(principal, _CONTROL_SERVICE)
-            await answer_control(self._platform, exchange, body)
+            await answer_control(self._platform, exchange, body, self._services.control)
 
     async def _download(self, exchange: Exchange) -> None:
         if exchange.method not in {"GET", "HEAD"}:

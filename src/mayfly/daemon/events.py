@@ -7,14 +7,26 @@ carry parcels itself. A source is a loop that runs until it is cancelled.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Coroutine
+import os
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from mayfly.api.control.routes import Route
+from mayfly.api.control.secrets import SecretControl
+from mayfly.api.control.webhooks import WebhookControl
 from mayfly.api.dispatch import ObjectsEndpoint, Operations, WholeService
 from mayfly.api.platform import Platform
+from mayfly.api.scheduler.operations import SchedulerOperations
+from mayfly.api.webhooks import WebhookReceiver
 from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.engine.engine import Engine
+from mayfly.sources.schedule import ScheduleSource
+from mayfly.sources.webhook import WebhookSource
+from mayfly.stores.schedules.store import ScheduleStore
+from mayfly.stores.secrets.store import SecretStore
+from mayfly.stores.webhooks.store import WebhookStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +37,7 @@ class Foundation:
     outbox: Outbox
     platform: Platform
     engine: Engine
+    secrets_key: Path
 
 
 @dataclass(slots=True)
@@ -34,10 +47,33 @@ class Events:
     operations: dict[str, Operations] = field(default_factory=dict)
     whole: dict[str, WholeService] = field(default_factory=dict)
     objects: ObjectsEndpoint | None = None
+    hooks: WebhookReceiver | None = None
+    secrets: SecretStore | None = None
+    control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
     sources: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list)
 
 
 async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Events:
     """Open every store and make every source; `stack` closes them."""
-    del base, stack
-    return Events()
+    del stack
+    events = Events()
+    await _schedules(base, events)
+    await _webhooks(base, events)
+    return events
+
+
+async def _schedules(base: Foundation, events: Events) -> None:
+    clock, ids = base.platform.clock, base.platform.ids
+    store = await ScheduleStore.open(base.store, base.outbox, int(clock.now_ms()))
+    events.operations["scheduler"] = SchedulerOperations(store, clock, ids)
+    events.sources.append(ScheduleSource(store, clock, ids).run)
+
+
+async def _webhooks(base: Foundation, events: Events) -> None:
+    secrets = await SecretStore.open(base.store, base.secrets_key, os.urandom)
+    store = await WebhookStore.open(base.store, base.outbox)
+    platform = base.platform
+    events.hooks = WebhookSource(store, secrets, platform.clock, platform.metrics)
+    events.secrets = secrets
+    events.control |= SecretControl(secrets).routes
+    events.control |= WebhookControl(store, secrets).routes

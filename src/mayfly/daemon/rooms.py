@@ -138,13 +138,22 @@ async def open_rooms(
     backlog.when_arrived(engine.events_arrived)
     outbox = Outbox()
     outbox.employ("lambda", backlog)
-    events = await open_events(Foundation(store, outbox, platform, engine), stack)
+    base = Foundation(store, outbox, platform, engine, settings.secrets_key)
+    events = await open_events(base, stack)
+    if events.secrets is not None:
+        grants.use_secrets(events.secrets.resolve)
     return Rooms(platform, engine, driver, grants, _services(platform, events), events)
 
 
 def _services(platform: Platform, events: Events) -> Services:
     ours: dict[str, Operations] = {"lambda": LambdaOperations(platform), "sts": StsOperations()}
-    return Services({**ours, **events.operations}, events.whole, events.objects)
+    return Services(
+        {**ours, **events.operations},
+        events.whole,
+        events.objects,
+        events.hooks,
+        events.control,
+    )
 
 
 def _workshop(

@@ -63,23 +63,7 @@ class FunctionUrls:
 
     def event(self, call: UrlCall) -> bytes:
         """The event document."""
-        text, is_base64 = _body_text(call)
-        event: dict[str, object] = {
-            "version": "2.0",
-            "routeKey": "$default",
-            "rawPath": call.raw_path,
-            "rawQueryString": call.query_string,
-            "headers": _event_headers(call),
-            "requestContext": _request_context(call),
-            "isBase64Encoded": is_base64,
-        }
-        if cookies := call.headers.get("cookie"):
-            event["cookies"] = [one for one in re.split(r"[;,] *", cookies) if one]
-        if call.query_string:
-            event["queryStringParameters"] = _query_parameters(call.query_string)
-        if call.body:
-            event["body"] = text
-        return _encode(event)
+        return _encode(event_document(call))
 
     def reply(self, call: UrlCall, outcome: Outcome) -> UrlReply:
         """What the function's outcome means in HTTP. A failure of the function is a 502."""
@@ -116,6 +100,27 @@ class FunctionUrls:
 
 
 # The event
+
+
+def event_document(call: UrlCall) -> dict[str, object]:
+    """The event, payload format 2.0, before it is written."""
+    text, is_base64 = _body_text(call)
+    event: dict[str, object] = {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": call.raw_path,
+        "rawQueryString": call.query_string,
+        "headers": _event_headers(call),
+        "requestContext": _request_context(call),
+        "isBase64Encoded": is_base64,
+    }
+    if cookies := call.headers.get("cookie"):
+        event["cookies"] = [one for one in re.split(r"[;,] *", cookies) if one]
+    if call.query_string:
+        event["queryStringParameters"] = _query_parameters(call.query_string)
+    if call.body:
+        event["body"] = text
+    return event
 
 
 def _body_text(call: UrlCall) -> tuple[str, bool]:

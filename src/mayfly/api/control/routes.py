@@ -4,6 +4,7 @@
     GET    v1/functions[/{name}]       DELETE v1/functions/{name}
     GET    v1/ps  v1/stats  v1/lives   GET v1/logs/{name}
     POST   v1/run  v1/down
+    ...                                and what else the daemon hands in: secrets, webhooks
 
 Every error is `{"error": {"code", "message"}}`, as a whole reply or as a stream's last line.
 """
@@ -74,15 +75,26 @@ class Call:
         return function
 
 
-async def answer_control(platform: Platform, exchange: Exchange, body: bytes) -> None:
+# By the path's first word, and whether a name follows it: what answers each method.
+Route = Callable[[Call], Awaitable[None]]
+Routes = Mapping[tuple[str, bool], Mapping[str, Route]]
+
+
+async def answer_control(
+    platform: Platform, exchange: Exchange, body: bytes, further: Routes
+) -> None:
     """Answer one authenticated request under `PREFIX`.
+
+    Args:
+        further: Routes beside those of this file.
 
     Raises:
         MayflyError: Nothing was sent yet; the caller answers with `error_response`.
     """
     path = exchange.raw_path[len(PREFIX) :].decode("latin-1")
     word, slash, name = path.partition("/")
-    routes = None if "/" in name else _ROUTES.get((word, bool(slash and name)))
+    place = (word, bool(slash and name))
+    routes = None if "/" in name else _ROUTES.get(place) or further.get(place)
     if routes is None:
         raise NoSuchRoute(f'the control API has nothing at "/_mayfly/v1/{path[:100]}"')
     route = routes.get(exchange.method)
@@ -191,8 +203,7 @@ async def _down(call: Call) -> None:
     call.platform.stop()
 
 
-# By the path's first word, and whether a name follows it.
-_ROUTES: Mapping[tuple[str, bool], Mapping[str, Callable[[Call], Awaitable[None]]]] = {
+_ROUTES: Routes = {
     ("deploy", False): {"PUT": _deploy},
     ("functions", False): {"GET": _functions},
     ("functions", True): {"GET": _function, "DELETE": _delete},

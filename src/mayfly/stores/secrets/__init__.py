@@ -1,0 +1,1 @@
+"""Secrets: named values, encrypted on disk, opened by a key that lies elsewhere."""
