@@ -53,6 +53,9 @@ class Config:
     init_timeout_s: float = float(limits.INIT_TIMEOUT_S)
     pids_max: int = limits.PIDS_MAX
     parked_memory_mib_max: int = 8_192
+    delivery_concurrency_max: int = 200
+    failed_events_max: int = 10_000
+    failed_events_age_s: float = 1_209_600.0
     drain_s: float = 10.0
     collect_s: float = 600.0
 
@@ -84,10 +87,10 @@ def load(flags: Mapping[str, str], environment: Mapping[str, str] | None = None)
     data = Path(written).expanduser().absolute()
     values = {**_file(data / "config.toml"), **variables, **from_flags}
     values["data"] = (str(data), "")
+    values["secrets_key"] = _secrets_key(data, values.get("secrets_key"), given)
     typed: dict[str, Any] = {key: _typed(key, *found) for key, found in values.items()}
     return Config(**typed)
 
-    values["secrets_key"] = _secrets_key(data, values.get("secrets_key"), given)
 
 _KEYS: Mapping[str, object] = get_type_hints(Config)
 assert {f.name for f in fields(Config)} == set(_KEYS)
@@ -108,9 +111,6 @@ def _file(path: Path) -> dict[str, tuple[Any, str]]:
     return {key: (value, f"{path}") for key, value in read.items()}
 
 
-def _typed(key: str, value: object, where: str) -> object:
-    kind = _KEYS[key]
-    try:
 def _secrets_key(
     data: Path, written: tuple[Any, str] | None, environment: Mapping[str, str]
 ) -> tuple[str, str]:
@@ -134,6 +134,9 @@ def _secrets_key(
     return str(path), where
 
 
+def _typed(key: str, value: object, where: str) -> object:
+    kind = _KEYS[key]
+    try:
         if kind is Path:
             return Path(str(value))
         if kind in (int, float):

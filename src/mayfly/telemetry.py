@@ -67,6 +67,7 @@ class LogEvent(StrEnum):
     BACKLOG_RELEASED = "backlog_released"
     PARCEL_LOST = "parcel_lost"
     GRANT_MISSING = "grant_missing"
+    OBJECTS_NOT_COLLECTED = "objects_not_collected"
     EGRESS_FAILED = "egress_failed"
     DOOR_FAILED = "door_failed"
     BACKLOG_UNREACHABLE = "backlog_unreachable"
@@ -219,9 +220,9 @@ class Metrics:
         # By the condition in which they ended, Lambda's words; and failed ones that were let go.
         self.events_ended: dict[str, int] = {}
         self.events_dropped = 0
-        self.registry = CollectorRegistry(auto_describe=False)
         # By what became of them: accepted, duplicate, ping, refused, failed.
         self.webhook_deliveries: dict[str, int] = {}
+        self.registry = CollectorRegistry(auto_describe=False)
         self._functions: dict[str, FunctionMetrics] = {}
         self._egress: dict[str, EgressMetrics] = {}
         self.registry.register(_Collector(self))
@@ -292,13 +293,13 @@ class _Collector(Collector):
         yield CounterMetricFamily(
             "mayfly_events_dropped", "Failed events that were let go", value=metrics.events_dropped
         )
-
         deliveries = CounterMetricFamily(
             "mayfly_webhook_deliveries", "Deliveries to webhooks", labels=["outcome"]
         )
         for outcome, count in sorted(metrics.webhook_deliveries.items()):
             deliveries.add_metric([outcome], count)
         yield deliveries
+
     def _function_families(self) -> Iterator[Metric]:
         invocations = CounterMetricFamily(
             "mayfly_invocations", "Calls by what became of them", labels=["function", "outcome"]

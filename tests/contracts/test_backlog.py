@@ -3,44 +3,90 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mayfly.backends.sqlite.backlog import SqliteBacklog
+from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model.errors import Conflict
-from mayfly.model.event import Event, EventState
+from mayfly.model.event import Condition, Event, EventFilter, EventState
+from mayfly.model.parcel import Parcel
 from mayfly.ports import Backlog
 from mayfly.testing.memory import MemoryBacklog
+
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:records"
+GONE = "arn:aws:sqs:us-east-1:000000000000:gone"
+NEXT = "arn:aws:lambda:us-east-1:000000000000:function:next"
+
+
+class Queues:
+    """A carrier of queues; one of them does not exist."""
+
+    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool:
+        assert connection.in_transaction
+        assert now_ms
+        return parcel.target_arn != GONE
+
+    def arrived(self, parcel: Parcel) -> None:
+        """Nobody waits."""
 
 
 @pytest.fixture(params=["sqlite", "memory"])
 async def backlog(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Backlog]:
     if request.param == "memory":
-        yield MemoryBacklog()
+        memory = MemoryBacklog()
+        memory.gone.add(GONE)
+        yield memory
         return
+    outbox = Outbox()
     store = await SqliteStore.open(tmp_path / "mayfly.db")
-    yield await SqliteBacklog.open(store)
+    real = await SqliteBacklog.open(store, outbox)
+    outbox.employ("lambda", real)
+    outbox.employ("sqs", Queues())
+    yield real
     await store.close()
 
 
-def make_event(event_id: str = "e1", *, due_ms: int = 1_000) -> Event:
+def make_event(
+    event_id: str = "e1", *, due_ms: int = 1_000, name: str = "thumbnail", source: str = "invoke"
+) -> Event:
     return Event(
         event_id=event_id,
-        function_name="thumbnail",
+        function_name=name,
         qualifier="$LATEST",
         payload=b'{"key": "\xc3\xa9"}',
         accepted_ms=900,
         due_ms=due_ms,
         client_context="e30=",
+        source=source,
+        trace_id="Root=1-5759e988-bd862e3fe1be46a994272793",
     )
 
 
 async def lease(backlog: Backlog, now_ms: int = 1_000, count_max: int = 10) -> list[Event]:
-    return list(await backlog.lease(now_ms=now_ms, lease_ms=500, count_max=count_max))
+    shares = dict.fromkeys(backlog.ready_nowait(), count_max)
+    return list(await backlog.lease(now_ms=now_ms, lease_ms=500, shares=shares))
+
+
+async def fail(
+    backlog: Backlog, event: Event, *, now_ms: int = 5_000, parcels: Sequence[Parcel] = ()
+) -> None:
+    await backlog.fail(
+        event,
+        error="gave up",
+        condition=Condition.RETRIES_EXHAUSTED,
+        now_ms=now_ms,
+        parcels=parcels,
+    )
+
+
+def parcel(target_arn: str, parcel_id: str = "p1") -> Parcel:
+    return Parcel(parcel_id, target_arn, b'{"version": "1.0"}', source="destination:thumbnail")
 
 
 async def test_an_accepted_event_is_leased_as_it_was_given(backlog: Backlog) -> None:
@@ -121,10 +167,18 @@ async def test_a_throttled_event_has_used_up_no_attempt(backlog: Backlog) -> Non
 async def test_a_failed_event_is_kept_and_never_leased(backlog: Backlog) -> None:
     await backlog.accept(make_event())
     (event,) = await lease(backlog)
-    await backlog.fail(event, error="gave up")
+    await fail(backlog, replace(event, attempts=3))
     assert await lease(backlog, now_ms=10**12) == []
     assert await backlog.counts() == {"waiting": 0, "leased": 0, "failed": 1}
-    assert await backlog.next_due_ms() is None
+    assert not backlog.ready_nowait()
+    assert await backlog.event("e1") == replace(
+        event,
+        state=EventState.FAILED,
+        attempts=3,
+        error="gave up",
+        condition="RetriesExhausted",
+        failed_ms=5_000,
+    )
 
 
 @pytest.mark.parametrize("act", ["retry", "fail"])
@@ -135,8 +189,156 @@ async def test_an_event_that_was_settled_does_not_come_back(backlog: Backlog, ac
     if act == "retry":
         await backlog.retry(event, due_ms=0, error="")
     else:
-        await backlog.fail(event, error="")
+        await fail(backlog, event, parcels=[parcel(NEXT)])
     assert await backlog.counts() == {"waiting": 0, "leased": 0, "failed": 0}
+
+
+async def test_what_an_answered_event_leaves_for_a_function_is_an_event(backlog: Backlog) -> None:
+    await backlog.accept(make_event())
+    await lease(backlog)
+    assert await backlog.settle("e1", parcels=[parcel(NEXT)], now_ms=2_000)
+    (found,) = await lease(backlog, now_ms=2_000)
+    assert (found.event_id, found.function_name) == ("p1", "next")
+    assert (found.payload, found.source) == (b'{"version": "1.0"}', "destination:thumbnail")
+    assert await backlog.counts() == {"waiting": 0, "leased": 1, "failed": 0}
+
+
+async def test_an_event_that_is_settled_twice_leaves_its_parcel_once(backlog: Backlog) -> None:
+    await backlog.accept(make_event())
+    await lease(backlog)
+    for parcel_id in ("p1", "p2"):
+        await backlog.settle("e1", parcels=[parcel(NEXT, parcel_id)], now_ms=2_000)
+    assert [event.event_id for event in await lease(backlog, now_ms=2_000)] == ["p1"]
+
+
+async def test_an_answered_event_whose_destination_is_gone_is_kept_as_failed(
+    backlog: Backlog,
+) -> None:
+    await backlog.accept(make_event())
+    await lease(backlog)
+    assert not await backlog.settle("e1", parcels=[parcel(GONE)], now_ms=2_000)
+    kept = await backlog.event("e1")
+    assert kept is not None
+    assert (kept.state, kept.condition, kept.attempts) == (EventState.FAILED, "Success", 1)
+    assert GONE in kept.error
+    assert await backlog.counts() == {"waiting": 0, "leased": 0, "failed": 1}
+    assert not backlog.ready_nowait()
+
+
+async def test_a_failed_event_posts_its_parcels_and_says_which_target_is_gone(
+    backlog: Backlog,
+) -> None:
+    await backlog.accept(make_event())
+    (event,) = await lease(backlog)
+    await fail(backlog, event, parcels=[parcel(NEXT), parcel(GONE, "p2"), parcel(QUEUE, "p3")])
+    kept = await backlog.event("e1")
+    assert kept is not None
+    assert kept.error.startswith("gave up\n")
+    assert GONE in kept.error
+    assert QUEUE not in kept.error
+    assert [one.event_id for one in await lease(backlog, now_ms=5_000)] == ["p1"]
+
+
+async def test_a_function_gets_no_more_than_its_share(backlog: Backlog) -> None:
+    for number in range(6):
+        await backlog.accept(make_event(f"a{number}", due_ms=100, name="flood"))
+    await backlog.accept(make_event("b", due_ms=900, name="other"))
+    found = await backlog.lease(now_ms=1_000, lease_ms=500, shares={"flood": 2, "other": 2})
+    assert [event.event_id for event in found] == ["a0", "a1", "b"]
+    assert await backlog.lease(now_ms=1_000, lease_ms=500, shares={"other": 5}) == []
+    assert dict(backlog.ready_nowait()) == {"flood": 100, "other": 1_500}
+
+
+async def test_kept_events_are_found_by_what_they_are_newest_first(backlog: Backlog) -> None:
+    await backlog.accept(make_event("e1", source="s3:photos"))
+    await backlog.accept(replace(make_event("e2", source="s3:mail"), accepted_ms=2_000))
+    await backlog.accept(make_event("e3", name="other"))
+    (first, *_) = await lease(backlog, count_max=1)
+    await fail(backlog, first)
+
+    async def ids(count_max: int = 10, **wanted: object) -> list[str]:
+        found = await backlog.find(EventFilter(**wanted), count_max=count_max)  # type: ignore[arg-type]
+        assert not any(event.payload for event in found)
+        return [event.event_id for event in found]
+
+    assert await ids() == ["e3", "e2", "e1"]
+    assert await ids(count_max=2) == ["e3", "e2"]
+    assert await ids(function_name="thumbnail") == ["e2", "e1"]
+    assert await ids(states=frozenset({EventState.FAILED})) == ["e1"]
+    assert await ids(source="s3:") == ["e2", "e1"]
+    assert await ids(source="s3:p%") == []
+    assert await ids(since_ms=901) == ["e2"]
+    assert await ids(until_ms=2_000) == ["e3", "e1"]
+    assert await ids(event_ids=("e1", "e3", "none")) == ["e3", "e1"]
+    assert await backlog.event("none") is None
+
+
+async def test_a_long_error_is_cut_in_lists_alone(backlog: Backlog) -> None:
+    await backlog.accept(make_event())
+    (event,) = await lease(backlog)
+    long = "\u00e9" * 10_000
+    await backlog.retry(event, due_ms=9_000, error=long)
+    (found,) = await backlog.find(EventFilter(), count_max=1)
+    assert len(found.error) == 2_048
+    whole = await backlog.event("e1")
+    assert whole is not None
+    assert whole.error == long
+
+
+async def test_a_replayed_event_starts_anew(backlog: Backlog) -> None:
+    await backlog.accept(make_event())
+    (event,) = await lease(backlog)
+    await fail(backlog, replace(event, attempts=3))
+    assert await backlog.replay(EventFilter(event_ids=("e1",)), now_ms=7_000) == 1
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 7_000}
+    (again,) = await lease(backlog, now_ms=7_000)
+    assert again == replace(event, due_ms=7_000, replayed_ms=7_000, error="gave up")
+    assert again.begun_ms == 7_000
+    assert again.accepted_ms == 900
+
+
+async def test_an_event_that_waits_for_its_next_try_is_replayed_too_but_not_one_under_way(
+    backlog: Backlog,
+) -> None:
+    for event_id in ("waits", "runs"):
+        await backlog.accept(make_event(event_id))
+    events = {event.event_id: event for event in await lease(backlog)}
+    await backlog.retry(events["waits"], due_ms=99_000, error="again")
+    assert await backlog.replay(EventFilter(), now_ms=1_200) == 1
+    assert [event.event_id for event in await lease(backlog, now_ms=1_200)] == ["waits"]
+
+
+async def test_many_events_are_replayed_and_removed_at_once(backlog: Backlog) -> None:
+    for number in range(1_203):
+        await backlog.accept(make_event(f"e{number}"))
+    await backlog.accept(make_event("other", name="other"))
+    for event in await lease(backlog, count_max=2_000):
+        await fail(backlog, event)
+    assert await backlog.replay(EventFilter(function_name="thumbnail"), now_ms=6_000) == 1_203
+    assert await backlog.counts() == {"waiting": 1_203, "leased": 0, "failed": 1}
+    assert await backlog.remove(EventFilter(function_name="thumbnail")) == 1_203
+    assert await backlog.counts() == {"waiting": 0, "leased": 0, "failed": 1}
+    assert not backlog.ready_nowait()
+
+
+async def test_an_event_under_way_is_not_removed(backlog: Backlog) -> None:
+    await backlog.accept(make_event())
+    await lease(backlog)
+    assert await backlog.remove(EventFilter()) == 0
+
+
+async def test_failed_events_that_are_too_old_or_too_many_go_the_oldest_first(
+    backlog: Backlog,
+) -> None:
+    for number in range(6):
+        await backlog.accept(make_event(f"e{number}"))
+    for number, event in enumerate((await lease(backlog))[:5]):
+        await fail(backlog, event, now_ms=5_000 + number)
+    assert await backlog.trim(failed_max=2, before_ms=5_001) == 3
+    left = await backlog.find(EventFilter(states=frozenset({EventState.FAILED})), count_max=9)
+    assert [event.event_id for event in left] == ["e4", "e3"]
+    assert await backlog.trim(failed_max=2, before_ms=5_001) == 0
+    assert await backlog.counts() == {"waiting": 0, "leased": 1, "failed": 2}
 
 
 async def test_at_start_every_lease_ends(backlog: Backlog) -> None:
@@ -156,17 +358,18 @@ async def test_a_released_event_is_due_even_when_the_clock_went_back(backlog: Ba
     assert len(await lease(backlog, now_ms=50)) == 1
 
 
-async def test_the_next_due_time_is_the_first_of_waiting_events(backlog: Backlog) -> None:
-    assert await backlog.next_due_ms() is None
+async def test_the_first_due_time_of_a_function_is_known(backlog: Backlog) -> None:
+    assert not backlog.ready_nowait()
     await backlog.accept(make_event("e1", due_ms=3_000))
     await backlog.accept(make_event("e2", due_ms=2_000))
-    assert await backlog.next_due_ms() == 2_000
+    await backlog.accept(make_event("e3", due_ms=2_500, name="other"))
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 2_000, "other": 2_500}
 
 
 async def test_the_end_of_a_lease_is_a_due_time(backlog: Backlog) -> None:
     await backlog.accept(make_event("e1", due_ms=1_000))
     await lease(backlog, now_ms=1_000)
-    assert await backlog.next_due_ms() == 1_500
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 1_500}
 
 
 async def test_the_same_event_is_not_accepted_twice(backlog: Backlog) -> None:

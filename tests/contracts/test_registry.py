@@ -12,6 +12,7 @@ import pytest
 from mayfly.backends.sqlite.registry import SqliteRegistry
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model.errors import Conflict, NotFound, PreconditionFailed
+from mayfly.model.event import EventSettings
 from mayfly.model.function import Code, Function, FunctionUrl, IsolateKind, Reuse, Settings, UrlAuth
 from mayfly.model.grant import GrantKind, parse_grant
 from mayfly.ports import Registry
@@ -168,3 +169,46 @@ async def test_a_deleted_url_is_gone_and_its_function_stays(registry: Registry) 
     assert registry.function_nowait("thumbnail") is not None
     with pytest.raises(NotFound):
         await registry.delete_url("thumbnail")
+
+
+SETTINGS = EventSettings("thumbnail", "$LATEST", 5, retries_max=0, on_failure="arn:aws:s3:::b")
+
+
+async def test_what_is_set_for_events_is_there_by_function_and_qualifier(
+    registry: Registry,
+) -> None:
+    await registry.create_function(make_function())
+    other = replace(SETTINGS, qualifier="7", age_s_max=60)
+    await registry.put_event_settings(other)
+    await registry.put_event_settings(replace(SETTINGS, retries_max=2))
+    await registry.put_event_settings(SETTINGS)
+    assert registry.event_settings_nowait("thumbnail", "$LATEST") == SETTINGS
+    assert registry.event_settings_nowait("thumbnail", "8") is None
+    assert list(registry.all_event_settings_nowait("thumbnail")) == [SETTINGS, other]
+    await registry.delete_event_settings("thumbnail", "7")
+    assert list(registry.all_event_settings_nowait("thumbnail")) == [SETTINGS]
+    with pytest.raises(NotFound):
+        await registry.delete_event_settings("thumbnail", "7")
+
+
+async def test_what_is_set_for_events_goes_with_its_function(registry: Registry) -> None:
+    with pytest.raises(NotFound):
+        await registry.put_event_settings(SETTINGS)
+    await registry.create_function(make_function())
+    await registry.put_event_settings(SETTINGS)
+    await registry.delete_function("thumbnail")
+    assert registry.event_settings_nowait("thumbnail", "$LATEST") is None
+    await registry.create_function(make_function())
+    with pytest.raises(NotFound):
+        await registry.delete_event_settings("thumbnail", "$LATEST")
+
+
+async def test_what_is_set_for_events_outlives_a_restart(tmp_path: Path) -> None:
+    for life in range(2):
+        store = await SqliteStore.open(tmp_path / "mayfly.db")
+        registry = await SqliteRegistry.open(store)
+        if not life:
+            await registry.create_function(make_function())
+            await registry.put_event_settings(SETTINGS)
+        assert registry.event_settings_nowait("thumbnail", "$LATEST") == SETTINGS
+        await store.close()

@@ -60,7 +60,7 @@ async def backlog_bears_it(root: Path) -> None:
     await store.close()
     store = await SqliteStore.open(root / "mayfly.db")
     backlog = await SqliteBacklog.open(store)
-    found = await backlog.lease(now_ms=0, lease_ms=1, count_max=EVENTS_MAX)
+    found = await backlog.lease(now_ms=0, lease_ms=1, shares={"f": EVENTS_MAX})
     assert [one.event_id for one in found] == [f"e{number}" for number in range(accepted + 1)]
     await store.close()
 

@@ -35,7 +35,7 @@ def acknowledged_until_killed(path: Path, prefix: str, lines: int) -> list[str]:
 async def all_events(path: Path) -> list[str]:
     store = await SqliteStore.open(path)
     backlog = await SqliteBacklog.open(store)
-    found = await backlog.lease(now_ms=0, lease_ms=1, count_max=1_000_000)
+    found = await backlog.lease(now_ms=0, lease_ms=1, shares={"f": 1_000_000})
     counts = await backlog.counts()
     await backlog.release(now_ms=0)
     await store.close()

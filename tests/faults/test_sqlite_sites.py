@@ -12,7 +12,7 @@ from mayfly.backends.sqlite.failures import Site
 from mayfly.backends.sqlite.registry import SqliteRegistry
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model.errors import StorageFailed
-from mayfly.model.event import Event
+from mayfly.model.event import Event, EventFilter
 from mayfly.model.function import Code, Function, Settings
 from mayfly.testing.faults import ALWAYS, Faults
 
@@ -48,7 +48,7 @@ class Told:
             for number in range(3):
                 await self._create(registry, f"{life}-{number}")
                 await self._accept(backlog, f"{life}-{number}")
-            await backlog.next_due_ms()
+            await backlog.find(EventFilter(), count_max=1)
         except StorageFailed as error:
             self.refused.append(error.site)
         finally:
@@ -78,7 +78,7 @@ class Told:
         registry = await SqliteRegistry.open(store)
         backlog = await SqliteBacklog.open(store)
         await backlog.release(now_ms=0)
-        events = await backlog.lease(now_ms=0, lease_ms=1, count_max=100)
+        events = await backlog.lease(now_ms=0, lease_ms=1, shares={"f": 100})
         await store.close()
         assert {one.name for one in registry.functions_nowait()} == self.functions
         assert {one.event_id for one in events} == self.events

@@ -95,7 +95,8 @@ async def open_rooms(
     default = next(reversed(list(runtimes)), "")
     store = await SqliteStore.open(data / "mayfly.db")
     stack.push_async_callback(store.close)
-    registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store)
+    outbox = Outbox()
+    registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store, outbox)
     interpreter = runtimes[default].executable if default else None
     plant = partial(plant_tree, interpreter=interpreter)
     code = await FileCodeStore.open(data, plant=plant)
@@ -136,7 +137,6 @@ async def open_rooms(
         started_s=clock.monotonic_s(),
     )
     backlog.when_arrived(engine.events_arrived)
-    outbox = Outbox()
     outbox.employ("lambda", backlog)
     base = Foundation(store, outbox, platform, engine, settings.secrets_key)
     events = await open_events(base, stack)

@@ -41,11 +41,14 @@ class EngineLimits:
         lost_tries_max: Isolates that a call is tried on when they are lost before reading it.
         pids_max: Processes and threads in one isolate.
         lives_max: Finished calls that are remembered for timelines.
-        delivery_concurrency_max: Asynchronous events delivered at once.
+        delivery_concurrency_max: Asynchronous events under way at once; one function alone takes
+            half of them.
         delivery_lease_s: How long an event is this node's; longer than the longest call.
         delivery_retry_s_min: First pause after a throttle or a platform error.
         delivery_retry_s_max: Longest such pause.
         delivery_age_s_max: An event that is older is not tried again but kept as failed.
+        failed_events_max: Failed events that are kept; beyond, the oldest go.
+        failed_events_age_s: A failed event goes after so long.
     """
 
     node_concurrency_max: int = 1_000
@@ -70,11 +73,13 @@ class EngineLimits:
     lost_tries_max: int = 3
     pids_max: int = limits.PIDS_MAX
     lives_max: int = 1_024
-    delivery_concurrency_max: int = 100
+    delivery_concurrency_max: int = 200
     delivery_lease_s: float = 1_200.0
     delivery_retry_s_min: float = 1.0
     delivery_retry_s_max: float = 300.0
     delivery_age_s_max: float = float(limits.ASYNC_AGE_S_MAX)
+    failed_events_max: int = 10_000
+    failed_events_age_s: float = 1_209_600.0
 
     def __post_init__(self) -> None:
         assert self.node_concurrency_max > 0, "node_concurrency_max must be positive"

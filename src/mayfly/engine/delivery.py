@@ -1,13 +1,10 @@
 """Asynchronous calls: on disk before they are acknowledged, delivered at least once.
 
-`accept` returns when the backlog has the event. One worker leases what is due and runs it beside
-others; what became of it decides, in `verdict_on`, whether it is settled, put back or kept as
-failed. A lease that a crash left behind ends at the next start, so the event is delivered again.
-
-    answered                        settled
-    function error                  again after 60 s and 120 s, then failed
-    throttled, platform error       again after 1 s, growing to 5 min, for 6 h, then failed
-    function deleted or stopped     failed
+`accept` returns when the backlog has the event. One worker leases what is due, of each function as
+many as `Shares` grants it, and runs them beside one another. What became of an event decides, in
+`verdict`, whether it is settled, put back or kept as failed; what its destination and its dead
+letters are told (`destination`) travels in the transaction that ends it. A lease that a crash left
+behind ends at the next start, so the event is delivered again.
 """
 
 from __future__ import annotations
@@ -17,46 +14,34 @@ import base64
 import binascii
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 
 from mayfly.engine.alarm import Alarm
 from mayfly.engine.bounds import EngineLimits
-from mayfly.engine.retry import delivery_delay_s
-from mayfly.model.errors import MayflyError, NotFound, ShuttingDown
-from mayfly.model.event import Event
-from mayfly.model.function import Function
+from mayfly.engine.destination import farewell
+from mayfly.engine.failed_events import FailedEvents
+from mayfly.engine.shares import Shares
+from mayfly.engine.verdict import Decision, Verdict, refusal, terms_of, verdict_on
+from mayfly.model.errors import MayflyError, ShuttingDown
+from mayfly.model.event import Condition, Event, EventSettings
+from mayfly.model.function import LATEST, Function
 from mayfly.model.invocation import Invocation, Outcome
-from mayfly.model.limits import ASYNC_RETRIES_DEFAULT, ASYNC_RETRY_DELAYS_S, ERROR_BYTES_MAX
-from mayfly.ports import Backlog, Clock, Registry
-from mayfly.telemetry import LogEvent, event_log
+from mayfly.ports import Backlog, Clock, Ids, Registry
+from mayfly.telemetry import LogEvent, Metrics, event_log
 
 _STORAGE_RETRY_S = 1.0
 _LOOK_S_MAX = 60.0
-
-
-class Verdict(StrEnum):
-    """What to do with an event after an attempt."""
-
-    SETTLE = "settle"
-    RETRY = "retry"
-    FAIL = "fail"
+_PAUSE_S_MAX = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
-    """A verdict and what goes with it.
+class _Ending:
+    """What an attempt came to, with what was known when it was judged."""
 
-    Args:
-        due_ms: When to try again; of use with RETRY only.
-        error: The failure's document or text.
-        attempted: The function was called.
-    """
-
-    verdict: Verdict
-    due_ms: int = 0
-    error: str = ""
-    attempted: bool = True
+    decision: Decision
+    function: Function | None
+    settings: EventSettings | None
+    result: Outcome | Exception | None
 
 
 class Delivery:
@@ -68,19 +53,27 @@ class Delivery:
         backlog: Backlog,
         registry: Registry,
         clock: Clock,
+        ids: Ids,
         limits: EngineLimits,
+        metrics: Metrics,
         invoke: Callable[[Invocation], Awaitable[Outcome]],
     ) -> None:
         self._backlog = backlog
         self._registry = registry
         self._clock = clock
+        self._ids = ids
         self._limits = limits
+        self._metrics = metrics
         self._invoke = invoke
         self._alarm = Alarm(clock)
         self._running: set[str] = set()
+        self._shares = Shares(
+            limits.delivery_concurrency_max,
+            pause_s_min=limits.delivery_retry_s_min,
+            pause_s_max=min(_PAUSE_S_MAX, limits.delivery_retry_s_max),
+        )
+        self._failed = FailedEvents(backlog, clock, limits, metrics)
         self._open = True
-        # More may be due than there was room for: whoever finishes makes room.
-        self._full = False
 
     async def accept(self, event: Event) -> None:
         """Keep an event, then see to it.
@@ -99,6 +92,7 @@ class Delivery:
         """Deliver until cancelled. Events under way are then still leased, and delivered again."""
         await self._release()
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._failed.run())
             self._alarm.ring()
             while True:
                 await self._alarm.wait()
@@ -121,52 +115,60 @@ class Delivery:
                 return
 
     async def _deliver_due(self, tasks: asyncio.TaskGroup) -> None:
-        """Start what is due, as far as there is room; set the alarm for what is not."""
-        while self._open and (room := self._limits.delivery_concurrency_max - len(self._running)):
+        """Start what is due, as far as there are places; set the alarm for what is not."""
+        while self._open:
+            now_ms, now_s = int(self._clock.now_ms()), self._clock.monotonic_s()
+            shares = self._shares.shares(
+                self._backlog.ready_nowait(), self._reserved, now_ms=now_ms, now_s=now_s
+            )
+            if not shares:
+                self._set_alarm(now_ms, now_s)
+                return
             events = await self._backlog.lease(
-                now_ms=int(self._clock.now_ms()),
-                lease_ms=int(self._limits.delivery_lease_s * 1000),
-                count_max=room,
+                now_ms=now_ms, lease_ms=int(self._limits.delivery_lease_s * 1000), shares=shares
             )
             for event in events:
                 # A lease that ran out while its call still runs is ours twice: once is enough.
                 if event.event_id not in self._running:
                     self._running.add(event.event_id)
+                    self._shares.start(event.function_name)
                     tasks.create_task(self._deliver(event))
-            self._full = len(events) == room
-            if not self._full:
-                await self._set_alarm()
-                return
 
-    async def _set_alarm(self) -> None:
-        due_ms = await self._backlog.next_due_ms()
-        if due_ms is not None:
-            self._wake_at(due_ms)
+    def _reserved(self, name: str) -> int | None:
+        function = self._registry.function_nowait(name)
+        return None if function is None else function.settings.concurrency
 
-    def _wake_at(self, due_ms: int) -> None:
-        # Looked at again each minute, as the wall clock may jump.
-        wait_s = min(max(0.0, due_ms - self._clock.now_ms()) / 1000, _LOOK_S_MAX)
-        self._alarm.set(self._clock.monotonic_s() + wait_s)
+    def _set_alarm(self, now_ms: int, now_s: float) -> None:
+        ready = self._backlog.ready_nowait()
+        self._shares.forget(ready)
+        later_ms, pause_ends_s = self._shares.next_look(ready, now_ms=now_ms, now_s=now_s)
+        if later_ms is not None:
+            # Looked at again each minute, as the wall clock may jump.
+            self._alarm.set(now_s + min((later_ms - now_ms) / 1000, _LOOK_S_MAX))
+        if pause_ends_s is not None:
+            self._alarm.set(pause_ends_s)
 
     async def _deliver(self, event: Event) -> None:
         try:
-            decision = await self._attempt(event)
-            if decision is not None:
-                await self._apply(event, decision)
-        except MayflyError as error:
-            # The lease stays; it ends by itself, and the event is delivered again.
-            _report_storage(error, event)
+            ending = await self._attempt(event)
+            if ending is not None:
+                await self._apply_surely(event, ending)
         finally:
             self._running.discard(event.event_id)
-            if self._full:
-                self._alarm.ring()
+            self._shares.stop(event.function_name)
+            self._alarm.ring()
 
-    async def _attempt(self, event: Event) -> Decision | None:
-        function = self._registry.function_nowait(event.function_name)
+    async def _attempt(self, event: Event) -> _Ending | None:
+        """Call the function, unless that is of no use; None when the platform stops."""
+        name = event.function_name
+        function = self._registry.function_nowait(name)
+        settings = self._settings(event)
+        terms = terms_of(settings, self._limits)
+        refused = refusal(event, function, terms, now_ms=self._clock.now_ms())
+        if refused is not None:
+            return _Ending(refused, function, settings, None)
+        assert function is not None, "what does not exist is refused"
         result: Outcome | Exception
-        if function is None:
-            result = NotFound(f"function {event.function_name} does not exist any more")
-            return self._judge(event, result)
         try:
             result = await self._invoke(_invocation(event, function))
         except ShuttingDown:
@@ -175,68 +177,83 @@ class Delivery:
             return None
         except Exception as error:  # noqa: BLE001 the border of a task: the event must survive it
             result = error
-        return self._judge(event, result, stopped=function.settings.concurrency == 0)
+        if isinstance(result, Outcome):
+            self._shares.answered(name)
+        else:
+            self._shares.refused(name, self._clock.monotonic_s())
+        # Changed meanwhile, perhaps: what is set now counts.
+        settings = self._settings(event)
+        decision = verdict_on(
+            event,
+            result,
+            now_ms=self._clock.now_ms(),
+            limits=self._limits,
+            terms=terms_of(settings, self._limits),
+        )
+        return _Ending(decision, function, settings, result)
 
-    def _judge(
-        self, event: Event, result: Outcome | Exception, *, stopped: bool = False
-    ) -> Decision:
+    def _settings(self, event: Event) -> EventSettings | None:
+        qualifier = event.qualifier or LATEST
+        return self._registry.event_settings_nowait(event.function_name, qualifier)
+
+    async def _apply_surely(self, event: Event, ending: _Ending) -> None:
+        """Write down what an attempt came to, again and again while the lease lasts.
+
+        After that the event is delivered again: it was called, and nobody knows.
+        """
+        end_s = self._clock.monotonic_s() + self._limits.delivery_lease_s
+        while True:
+            try:
+                await self._apply(event, ending)
+            except ShuttingDown:
+                return
+            except MayflyError as error:
+                _report_storage(error, event)
+                if self._clock.monotonic_s() >= end_s:
+                    return
+                await self._clock.sleep(_STORAGE_RETRY_S)
+            else:
+                return
+
+    async def _apply(self, event: Event, ending: _Ending) -> None:
+        decision = ending.decision
+        if decision.verdict is Verdict.RETRY:
+            _report(LogEvent.EVENT_RETRIED, event, decision)
+            await self._backlog.retry(
+                event,
+                due_ms=decision.due_ms,
+                error=decision.error,
+                attempted=decision.attempted,
+            )
+            return
+        ended = replace(event, attempts=event.attempts + decision.attempted)
         now_ms = self._clock.now_ms()
-        return verdict_on(event, result, now_ms=now_ms, limits=self._limits, stopped=stopped)
-
-    async def _apply(self, event: Event, decision: Decision) -> None:
-        match decision.verdict:
-            case Verdict.SETTLE:
-                await self._backlog.settle(event.event_id)
-            case Verdict.RETRY:
-                _report(LogEvent.EVENT_RETRIED, event, decision)
-                await self._backlog.retry(
-                    event,
-                    due_ms=decision.due_ms,
-                    error=decision.error,
-                    attempted=decision.attempted,
-                )
-                self._wake_at(decision.due_ms)
-            case Verdict.FAIL:
-                _report(LogEvent.EVENT_FAILED, event, decision)
-                await self._backlog.fail(event, error=decision.error)
-
-
-def verdict_on(
-    event: Event,
-    result: Outcome | Exception,
-    *,
-    now_ms: float,
-    limits: EngineLimits,
-    stopped: bool = False,
-) -> Decision:
-    """What an attempt's result means for its event. Pure.
-
-    Args:
-        event: As it was leased: `attempts` does not count this one.
-        result: What the call came to.
-        now_ms: Unix milliseconds.
-        limits: The bounds of retrying.
-        stopped: The function's reserved concurrency is 0 (Lambda: ZeroReservedConcurrency).
-    """
-    age_s = max(0.0, now_ms - event.accepted_ms) / 1000
-    if isinstance(result, Outcome):
-        if result.error is None:
-            return Decision(Verdict.SETTLE)
-        error = result.payload[:ERROR_BYTES_MAX].decode(errors="replace")
-        if event.attempts >= ASYNC_RETRIES_DEFAULT or age_s >= limits.delivery_age_s_max:
-            return Decision(Verdict.FAIL, error=error)
-        delay_s: float = ASYNC_RETRY_DELAYS_S[event.attempts]
-        return Decision(Verdict.RETRY, int(now_ms + delay_s * 1000), error)
-    error = f"{getattr(result, 'code', type(result).__name__)}: {result}"[:ERROR_BYTES_MAX]
-    if stopped or isinstance(result, NotFound) or age_s >= limits.delivery_age_s_max:
-        return Decision(Verdict.FAIL, error=error, attempted=False)
-    delay_s = delivery_delay_s(
-        event.event_id,
-        age_s=age_s,
-        min_s=limits.delivery_retry_s_min,
-        max_s=limits.delivery_retry_s_max,
-    )
-    return Decision(Verdict.RETRY, int(now_ms + delay_s * 1000), error, attempted=False)
+        left = farewell(
+            ended,
+            ending.function,
+            ending.settings,
+            decision,
+            ending.result,
+            now_ms=now_ms,
+            ids=self._ids,
+        )
+        if decision.verdict is Verdict.SETTLE and not left.unsendable:
+            kept = not await self._backlog.settle(
+                event.event_id, parcels=left.parcels, now_ms=int(now_ms)
+            )
+        else:
+            kept = True
+            await self._backlog.fail(
+                ended,
+                error="\n".join(filter(None, (decision.error, left.unsendable))),
+                condition=decision.condition or Condition.RETRIES_EXHAUSTED,
+                now_ms=int(now_ms),
+                parcels=left.parcels,
+            )
+        self._metrics.count_event(str(decision.condition))
+        if kept:
+            _report(LogEvent.EVENT_FAILED, ended, decision)
+            await self._failed.one_more()
 
 
 def _invocation(event: Event, function: Function) -> Invocation:
@@ -244,11 +261,13 @@ def _invocation(event: Event, function: Function) -> Invocation:
         context = base64.b64decode(event.client_context, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):
         context = ""
+    qualified = event.qualifier not in ("", LATEST)
     return Invocation(
         request_id=event.event_id,
         function=function,
         payload=event.payload,
-        invoked_arn=function.arn,
+        invoked_arn=f"{function.arn}:{event.qualifier}" if qualified else function.arn,
+        trace_id=event.trace_id,
         client_context=context,
     )
 
@@ -258,7 +277,9 @@ def _report(name: LogEvent, event: Event, decision: Decision) -> None:
         name,
         function=event.function_name,
         request=event.event_id,
+        source=event.source,
         attempts=event.attempts,
+        condition=decision.condition,
         error=decision.error,
     )
 

@@ -77,7 +77,13 @@ class Engine:
         self._tenants = Tenants(self._node, registry, self._turns)
         self._invoker = Invoker(self._node, self._tenants, admission, self._turns)
         self._delivery = Delivery(
-            backlog=backlog, registry=registry, clock=clock, limits=limits, invoke=self._deliver
+            backlog=backlog,
+            registry=registry,
+            clock=clock,
+            ids=ids,
+            limits=limits,
+            metrics=metrics,
+            invoke=self._deliver,
         )
         self._started = asyncio.Event()
 

@@ -76,6 +76,7 @@ class Settings:
         concurrency: Reserved concurrency; None is "share the node's"; 0 stops the function.
         extra: Configuration that the API must give back but that the engine does not read
             (TracingConfig, LoggingConfig, ...), as JSON-able values under AWS's names.
+        dead_letter_arn: The queue that gets asynchronous events which were given up, or "".
     """
 
     handler: str
@@ -92,6 +93,7 @@ class Settings:
     grants: tuple[Grant, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
+    dead_letter_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 from mayfly.images.tree import plant_tree
@@ -23,9 +21,12 @@ from mayfly.model.errors import (
     PreconditionFailed,
     RequestTooLarge,
 )
-from mayfly.model.event import Event, EventState
+from mayfly.model.event import EventSettings
 from mayfly.model.function import Code, Function, FunctionUrl
 from mayfly.ports import LogLine
+from mayfly.testing.memory_backlog import MemoryBacklog
+
+__all__ = ["MemoryBacklog", "MemoryCodeStore", "MemoryLogStore", "MemoryRegistry"]
 
 
 class MemoryRegistry:
@@ -34,6 +35,7 @@ class MemoryRegistry:
     def __init__(self) -> None:
         self._functions: dict[str, Function] = {}
         self._urls: dict[str, FunctionUrl] = {}
+        self._event_settings: dict[tuple[str, str], EventSettings] = {}
 
     def function_nowait(self, name: str) -> Function | None:
         """The function now, or None."""
@@ -69,10 +71,12 @@ class MemoryRegistry:
         self._functions[function.name] = function
 
     async def delete_function(self, name: str) -> None:
-        """Remove a function and its URL."""
+        """Remove a function, its URL and what is set for its events."""
         self._required(name)
         del self._functions[name]
         self._urls.pop(name, None)
+        for key in [key for key in self._event_settings if key[0] == name]:
+            del self._event_settings[key]
 
     async def put_url(self, url: FunctionUrl) -> None:
         """Add or replace a function's URL."""
@@ -87,83 +91,30 @@ class MemoryRegistry:
         if self._urls.pop(function_name, None) is None:
             raise NotFound(f"function {function_name} has no url")
 
+    def event_settings_nowait(self, function_name: str, qualifier: str) -> EventSettings | None:
+        """What is set for a function's events, or None."""
+        return self._event_settings.get((function_name, qualifier))
+
+    def all_event_settings_nowait(self, function_name: str) -> Sequence[EventSettings]:
+        """What is set for a function's events, by qualifier."""
+        held = sorted(key for key in self._event_settings if key[0] == function_name)
+        return [self._event_settings[key] for key in held]
+
+    async def put_event_settings(self, settings: EventSettings) -> None:
+        """Add or replace what is set for a function's events."""
+        self._required(settings.function_name)
+        self._event_settings[settings.function_name, settings.qualifier] = settings
+
+    async def delete_event_settings(self, function_name: str, qualifier: str) -> None:
+        """Remove what is set for a function's events."""
+        if self._event_settings.pop((function_name, qualifier), None) is None:
+            raise NotFound(f"function {function_name}:{qualifier} has no settings of events")
+
     def _required(self, name: str) -> Function:
         function = self._functions.get(name)
         if function is None:
             raise NotFound(f"function not found: {name}")
         return function
-
-
-@dataclass(slots=True)
-class _Row:
-    """An event, when it may next be taken, and its place in the order of acceptance."""
-
-    event: Event
-    ready_ms: int
-    place: int
-
-
-class MemoryBacklog:
-    """The port `Backlog` in memory."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, _Row] = {}
-        self._accepted = 0
-
-    async def accept(self, event: Event) -> None:
-        """Keep an event."""
-        if event.event_id in self._rows:
-            raise Conflict(f"event {event.event_id} was accepted before")
-        self._accepted += 1
-        self._rows[event.event_id] = _Row(event, event.due_ms, self._accepted)
-
-    async def lease(self, *, now_ms: int, lease_ms: int, count_max: int) -> Sequence[Event]:
-        """Take up to `count_max` events that are due."""
-        due = [row for row in self._takeable() if row.ready_ms <= now_ms]
-        due = sorted(due, key=lambda row: (row.ready_ms, row.place))[:count_max]
-        for row in due:
-            row.event = replace(row.event, state=EventState.LEASED)
-            row.ready_ms = now_ms + lease_ms
-        return [row.event for row in due]
-
-    async def settle(self, event_id: str) -> None:
-        """The event was answered: forget it."""
-        self._rows.pop(event_id, None)
-
-    async def retry(self, event: Event, *, due_ms: int, error: str, attempted: bool = True) -> None:
-        """Put the event back, due at `due_ms`."""
-        again = replace(event, due_ms=due_ms, attempts=event.attempts + attempted, error=error)
-        self._put_back(replace(again, state=EventState.WAITING))
-
-    async def fail(self, event: Event, *, error: str) -> None:
-        """Keep the event as failed."""
-        self._put_back(replace(event, state=EventState.FAILED, error=error))
-
-    async def release(self, *, now_ms: int) -> int:
-        """Every lease ends now."""
-        leased = [row for row in self._rows.values() if row.event.state is EventState.LEASED]
-        for row in leased:
-            row.event = replace(row.event, state=EventState.WAITING)
-            row.ready_ms = min(row.event.due_ms, now_ms)
-        return len(leased)
-
-    async def counts(self) -> Mapping[str, int]:
-        """How many events are in each state."""
-        found = Counter(row.event.state for row in self._rows.values())
-        return {state.value: found[state] for state in EventState}
-
-    async def next_due_ms(self) -> int | None:
-        """The first due time or end of a lease."""
-        return min((row.ready_ms for row in self._takeable()), default=None)
-
-    def _takeable(self) -> list[_Row]:
-        return [row for row in self._rows.values() if row.event.state is not EventState.FAILED]
-
-    def _put_back(self, event: Event) -> None:
-        row = self._rows.get(event.event_id)
-        if row is not None:
-            row.event = event
-            row.ready_ms = event.due_ms
 
 
 class MemoryCodeStore:

@@ -2,69 +2,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
 from mayfly.engine.bounds import EngineLimits
-from mayfly.engine.delivery import Verdict, verdict_on
-from mayfly.model.errors import NotFound, SnapshotFailed, StorageFailed, TooManyRequests
-from mayfly.model.event import Event, EventState
-from mayfly.model.invocation import ErrorKind, Outcome
+from mayfly.model.errors import SnapshotFailed, StorageFailed
+from mayfly.model.event import Event, EventFilter, EventSettings, EventState
+from mayfly.model.invocation import Invocation, Outcome
+from mayfly.model.parcel import Parcel
 from mayfly.testing.clock import VirtualClock, in_virtual_time
 from mayfly.testing.driver import Deed, Plan
 from tests.unit.engine.world import World
 
-LIMITS = EngineLimits()
-EVENT = Event("id", "f", "", b"{}", accepted_ms=0, due_ms=0, state=EventState.LEASED)
-ANSWERED = Outcome(b"1", None, "", "$LATEST", b"", 1.0)
-FAILED = Outcome(b'{"errorType":"KeyError"}', ErrorKind.UNHANDLED, "KeyError", "$LATEST", b"", 1.0)
-SIX_HOURS_MS = 21_600_000
-
-
-def test_an_answered_event_is_settled() -> None:
-    assert verdict_on(EVENT, ANSWERED, now_ms=5, limits=LIMITS).verdict is Verdict.SETTLE
-
-
-@pytest.mark.parametrize(("attempts", "due_ms"), [(0, 60_000), (1, 120_000)])
-def test_a_function_error_is_tried_again_after_one_and_two_minutes(
-    attempts: int, due_ms: int
-) -> None:
-    decision = verdict_on(replace(EVENT, attempts=attempts), FAILED, now_ms=0, limits=LIMITS)
-    assert (decision.verdict, decision.due_ms) == (Verdict.RETRY, due_ms)
-    assert decision.attempted
-    assert "KeyError" in decision.error
-
-
-def test_the_third_function_error_is_the_last() -> None:
-    decision = verdict_on(replace(EVENT, attempts=2), FAILED, now_ms=0, limits=LIMITS)
-    assert decision.verdict is Verdict.FAIL
-
-
-@pytest.mark.parametrize("error", [TooManyRequests("busy"), SnapshotFailed("no"), OSError("bug")])
-def test_throttles_and_platform_errors_use_up_no_attempt(error: Exception) -> None:
-    decision = verdict_on(replace(EVENT, attempts=2), error, now_ms=500, limits=LIMITS)
-    assert decision.verdict is Verdict.RETRY
-    assert not decision.attempted
-    assert 750 <= decision.due_ms - 500 <= 1_250
-
-
-def test_the_pause_after_a_throttle_grows_to_five_minutes() -> None:
-    decision = verdict_on(EVENT, TooManyRequests("busy"), now_ms=3_600_000, limits=LIMITS)
-    assert 225_000 <= decision.due_ms - 3_600_000 <= 375_000
-
-
-def test_after_six_hours_an_event_is_kept_as_failed() -> None:
-    error = TooManyRequests("busy")
-    decision = verdict_on(EVENT, error, now_ms=SIX_HOURS_MS, limits=LIMITS)
-    assert decision.verdict is Verdict.FAIL
-    assert "TooManyRequestsException: busy" in decision.error
-
-
-def test_an_event_of_a_stopped_or_deleted_function_is_kept_as_failed() -> None:
-    stopped = verdict_on(EVENT, TooManyRequests("no"), now_ms=0, limits=LIMITS, stopped=True)
-    gone = verdict_on(EVENT, NotFound("gone"), now_ms=0, limits=LIMITS)
-    assert stopped.verdict is gone.verdict is Verdict.FAIL
+NEXT = "arn:aws:lambda:us-east-1:000000000000:function:next"
+QUEUE = "arn:aws:sqs:us-east-1:000000000000:records"
 
 
 @in_virtual_time
@@ -122,8 +75,8 @@ async def test_events_run_beside_one_another_up_to_a_bound(clock: VirtualClock) 
         for _ in range(20):
             await world.engine.accept(world.event(function))
         await clock.sleep(0.5)
-        assert world.engine.statistics()["slow"].busy == 5
-        await clock.sleep(4)
+        assert world.engine.statistics()["slow"].busy == 3
+        await clock.sleep(7)
         assert world.engine.statistics()["slow"].calls == 20
 
 
@@ -185,19 +138,22 @@ async def test_a_backlog_that_fails_for_a_while_stops_nothing_for_good(clock: Vi
         function = await world.function()
         settle, failures = world.backlog.settle, [True, True]
 
-        async def settle_badly(event_id: str) -> None:
+        async def settle_badly(
+            event_id: str, *, parcels: Sequence[Parcel] = (), now_ms: int = 0
+        ) -> bool:
             if failures:
                 failures.pop()
                 raise StorageFailed(site="BACKLOG:COMMIT")
-            await settle(event_id)
+            return await settle(event_id, parcels=parcels, now_ms=now_ms)
 
         world.backlog.settle = settle_badly  # type: ignore[method-assign]
         await world.engine.accept(world.event(function))
-        await clock.sleep(1)
+        await clock.sleep(0.9)
         assert (await world.backlog.counts())["leased"] == 1
         await world.engine.accept(world.event(function))
-        await clock.sleep(4_000)
+        await clock.sleep(3)
         assert not any((await world.backlog.counts()).values())
+        assert world.engine.statistics()["echo"].calls == 2
 
 
 @in_virtual_time
@@ -258,3 +214,209 @@ async def test_a_clock_that_jumps_ahead_does_not_leave_a_due_event_waiting(
         clock.jump_wall(3_600_000)
         await clock.sleep(61)
         assert world.engine.statistics()["echo"].calls == 1
+
+
+@in_virtual_time
+async def test_an_answer_is_told_to_its_destination(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function, _ = await world.function(), await world.function("next", "app.echo")
+        await world.registry.put_event_settings(
+            EventSettings("echo", "$LATEST", 0, on_success=NEXT)
+        )
+        event = world.event(function)
+        await world.engine.accept(event)
+        await clock.sleep(1)
+        (parcel,) = world.backlog.posted
+        told = json.loads(parcel.body)
+        assert told["requestContext"]["requestId"] == event.event_id
+        assert told["requestContext"]["condition"] == "Success"
+        assert (told["requestPayload"], told["responsePayload"]) == ("hi", "hi")
+        assert world.engine.statistics()["next"].calls == 1
+        assert not any((await world.backlog.counts()).values())
+        assert world.metrics.events_ended == {"Success": 2}
+
+
+@in_virtual_time
+async def test_an_event_without_retries_fails_at_once_and_is_told(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function = await world.function("fail")
+        await world.registry.put_event_settings(
+            EventSettings("fail", "$LATEST", 0, retries_max=0, on_failure=QUEUE)
+        )
+        event = world.event(function)
+        await world.engine.accept(event)
+        await clock.sleep(1)
+        kept = await world.backlog.event(event.event_id)
+        assert kept is not None
+        assert (kept.state, kept.attempts) == (EventState.FAILED, 1)
+        assert kept.condition == "RetriesExhausted"
+        told = json.loads(world.backlog.posted[0].body)
+        assert told["requestContext"]["approximateInvokeCount"] == 1
+        assert told["responseContext"]["functionError"] == "Unhandled"
+        assert "missing" in told["responsePayload"]["errorMessage"]
+
+
+@in_virtual_time
+async def test_an_event_is_given_up_at_the_end_of_its_age(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function = await world.function("fail")
+        await world.registry.put_event_settings(
+            EventSettings("fail", "$LATEST", 0, age_s_max=100, on_failure=QUEUE)
+        )
+        await world.engine.accept(world.event(function))
+        await clock.sleep(99)
+        assert (await world.backlog.counts())["waiting"] == 1
+        await clock.sleep(2)
+        assert (await world.backlog.counts())["failed"] == 1
+        told = json.loads(world.backlog.posted[0].body)
+        assert told["requestContext"]["condition"] == "EventAgeExceeded"
+        assert told["requestContext"]["approximateInvokeCount"] == 2
+        assert told["responsePayload"]["errorType"] == "KeyError"
+
+
+@in_virtual_time
+async def test_the_events_of_a_stopped_function_are_given_up_without_a_call(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock).running() as world:
+        function = await world.function(concurrency=0)
+        await world.registry.put_event_settings(
+            EventSettings("echo", "$LATEST", 0, on_failure=QUEUE)
+        )
+        await world.engine.accept(world.event(function))
+        await clock.sleep(1)
+        told = json.loads(world.backlog.posted[0].body)
+        assert told["requestContext"]["condition"] == "ZeroReservedConcurrency"
+        assert told["requestContext"]["approximateInvokeCount"] == 0
+        assert "responseContext" not in told
+        assert "echo" not in world.engine.statistics()
+
+
+@in_virtual_time
+async def test_a_dead_letter_is_the_bare_event(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function = await world.function("fail", concurrency=None)
+        await world.change(function, dead_letter_arn=QUEUE)
+        await world.engine.accept(world.event(function, b'{"order": 7}'))
+        await clock.sleep(500)
+        (letter,) = world.backlog.posted
+        assert (letter.target_arn, letter.body) == (QUEUE, b'{"order": 7}')
+        assert letter.attributes["ErrorCode"] == "200"
+        assert "missing" in letter.attributes["ErrorMessage"]
+
+
+@in_virtual_time
+async def test_an_answer_whose_destination_is_gone_is_kept_as_failed(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        world.backlog.gone.add(QUEUE)
+        function = await world.function()
+        await world.registry.put_event_settings(
+            EventSettings("echo", "$LATEST", 0, on_success=QUEUE)
+        )
+        await world.engine.accept(world.event(function))
+        await clock.sleep(1)
+        (kept,) = await world.backlog.find(EventFilter(), count_max=9)
+        assert kept.state is EventState.FAILED
+        assert QUEUE in kept.error
+
+
+@in_virtual_time
+async def test_a_record_that_is_too_large_for_its_target_is_kept_as_failed(
+    clock: VirtualClock,
+) -> None:
+    large = "x" * 600_000
+    world = World(clock, handlers={"app.f": lambda event, _memory: event})
+    async with world.running():
+        function = await world.function("f")
+        await world.registry.put_event_settings(EventSettings("f", "$LATEST", 0, on_success=QUEUE))
+        await world.engine.accept(world.event(function, json.dumps(large).encode()))
+        await clock.sleep(1)
+        (kept,) = await world.backlog.find(EventFilter(), count_max=9)
+        assert (kept.state, kept.condition) == (EventState.FAILED, "Success")
+        assert "takes at most" in kept.error
+        assert not world.backlog.posted
+
+
+@in_virtual_time
+async def test_a_replayed_event_has_all_its_tries_and_its_whole_age_again(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock).running() as world:
+        await world.engine.accept(world.event(await world.function("fail")))
+        await clock.sleep(30_000)
+        assert (await world.backlog.counts())["failed"] == 1
+        await world.backlog.replay(EventFilter(), now_ms=int(clock.now_ms()))
+        world.engine.events_arrived()
+        await clock.sleep(500)
+        assert world.engine.statistics()["fail"].calls == 6
+        assert (await world.backlog.counts())["failed"] == 1
+
+
+@in_virtual_time
+async def test_thousands_of_slow_events_of_one_function_leave_room_for_others(
+    clock: VirtualClock,
+) -> None:
+    world = World(clock, limits=EngineLimits(delivery_concurrency_max=8))
+    async with world.running():
+        flood = await world.function("long", timeout_s=900)
+        other = await world.function("echo")
+        for _ in range(2_000):
+            await world.backlog.accept(world.event(flood))
+        world.engine.events_arrived()
+        await clock.sleep(5)
+        for _ in range(50):
+            await world.engine.accept(world.event(other))
+        await clock.sleep(5)
+        assert world.engine.statistics()["echo"].calls == 50
+        assert world.engine.statistics()["long"].busy == 4
+
+
+@in_virtual_time
+async def test_a_throttled_functions_events_rest_together(clock: VirtualClock) -> None:
+    world = World(clock, limits=EngineLimits(wait_s_max=5, delivery_wait_s_max=0.1))
+    async with world.running(), asyncio.TaskGroup() as tasks:
+        function = await world.function("long", concurrency=1, timeout_s=900)
+        held = tasks.create_task(world.call(function))
+        await clock.sleep(1)
+        for _ in range(300):
+            await world.backlog.accept(world.event(function))
+        world.engine.events_arrived()
+        await clock.sleep(60)
+        # One at a time, at growing distances: not three hundred, again and again.
+        assert 3 <= world.metrics.function("long").throttles <= 12
+        held.cancel()
+        await clock.sleep(15)
+        assert world.engine.statistics()["long"].busy == 1
+
+
+@in_virtual_time
+async def test_only_so_many_failed_events_are_kept(clock: VirtualClock) -> None:
+    world = World(clock, limits=EngineLimits(failed_events_max=3, failed_events_age_s=7_200))
+    async with world.running():
+        function = await world.function(concurrency=0)
+        for _ in range(10):
+            await world.engine.accept(world.event(function))
+            await clock.sleep(1)
+        assert (await world.backlog.counts())["failed"] == 3
+        assert world.metrics.events_dropped == 7
+        await clock.sleep(4 * 3_600)
+        assert (await world.backlog.counts())["failed"] == 0
+        assert world.metrics.events_dropped == 10
+
+
+@in_virtual_time
+async def test_a_trace_and_a_version_travel_with_the_event(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function = await world.function()
+        seen: list[tuple[str, str]] = []
+        delivery = world.engine._delivery
+        invoke = delivery._invoke
+
+        async def note(invocation: Invocation) -> Outcome:
+            seen.append((invocation.trace_id, invocation.invoked_arn))
+            return await invoke(invocation)
+
+        delivery._invoke = note
+        await world.engine.accept(replace(world.event(function), qualifier="7", trace_id="Root=1"))
+        await clock.sleep(1)
+        assert seen == [("Root=1", f"{function.arn}:7")]

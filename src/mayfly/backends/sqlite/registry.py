@@ -16,9 +16,10 @@ import msgspec
 from mayfly.backends.sqlite.failures import Site
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model.errors import Conflict, NotFound, PreconditionFailed, StorageFailed
+from mayfly.model.event import EventSettings
 from mayfly.model.function import Function, FunctionUrl
 
-T = TypeVar("T", Function, FunctionUrl)
+T = TypeVar("T", Function, FunctionUrl, EventSettings)
 
 
 class SqliteRegistry:
@@ -30,6 +31,8 @@ class SqliteRegistry:
         self._by_name: tuple[Function, ...] | None = None
         self._urls: dict[str, FunctionUrl] = {}
         self._urls_by_id: dict[str, FunctionUrl] = {}
+        # By function, then by qualifier.
+        self._event_settings: dict[str, dict[str, EventSettings]] = {}
 
     @classmethod
     async def open(cls, store: SqliteStore) -> SqliteRegistry:
@@ -39,11 +42,13 @@ class SqliteRegistry:
             StorageFailed: The rows cannot be read; the message names the one at fault.
         """
         registry = cls(store)
-        functions, urls = await store.transact(Site.REGISTRY_LOAD, _load)
+        functions, urls, settings = await store.transact(Site.REGISTRY_LOAD, _load)
         for function in functions:
             registry._keep(function)
         for url in urls:
             registry._keep_url(url)
+        for one in settings:
+            registry._keep_event_settings(one)
         return registry
 
     def function_nowait(self, name: str) -> Function | None:
@@ -99,10 +104,10 @@ class SqliteRegistry:
         await self._store.transact(Site.REGISTRY_COMMIT, work, lambda _: self._keep(function))
 
     async def delete_function(self, name: str) -> None:
-        """Remove a function and its URL. Raises NotFound, StorageFailed."""
+        """Remove a function, its URL, its events' settings. Raises NotFound, StorageFailed."""
 
         def work(connection: sqlite3.Connection) -> None:
-            # The URL's row goes with it: ON DELETE CASCADE.
+            # The rows of other tables go with it: ON DELETE CASCADE.
             if not connection.execute("DELETE FROM function WHERE name = ?", (name,)).rowcount:
                 raise _function_not_found(name)
 
@@ -110,6 +115,7 @@ class SqliteRegistry:
             self._functions.pop(name, None)
             self._by_name = None
             self._drop_url(name)
+            self._event_settings.pop(name, None)
 
         await self._store.transact(Site.REGISTRY_COMMIT, work, applied)
 
@@ -142,6 +148,42 @@ class SqliteRegistry:
             Site.REGISTRY_COMMIT, work, lambda _: self._drop_url(function_name)
         )
 
+    def event_settings_nowait(self, function_name: str, qualifier: str) -> EventSettings | None:
+        """What is set for a function's events, or None."""
+        held = self._event_settings.get(function_name)
+        return held.get(qualifier) if held else None
+
+    def all_event_settings_nowait(self, function_name: str) -> Sequence[EventSettings]:
+        """What is set for a function's events, by qualifier."""
+        held = self._event_settings.get(function_name, {})
+        return [held[qualifier] for qualifier in sorted(held)]
+
+    async def put_event_settings(self, settings: EventSettings) -> None:
+        """Add or replace what is set for a function's events. Raises NotFound, StorageFailed."""
+        row = (settings.function_name, settings.qualifier, _encode(settings))
+
+        def work(connection: sqlite3.Connection) -> None:
+            if _revision(connection, settings.function_name) is None:
+                raise _function_not_found(settings.function_name)
+            connection.execute("INSERT OR REPLACE INTO event_settings VALUES (?, ?, ?)", row)
+
+        await self._store.transact(
+            Site.REGISTRY_COMMIT, work, lambda _: self._keep_event_settings(settings)
+        )
+
+    async def delete_event_settings(self, function_name: str, qualifier: str) -> None:
+        """Remove what is set for a function's events. Raises NotFound, StorageFailed."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            delete = "DELETE FROM event_settings WHERE function_name = ? AND qualifier = ?"
+            if not connection.execute(delete, (function_name, qualifier)).rowcount:
+                raise NotFound(f"function {function_name}:{qualifier} has no settings of events")
+
+        def applied(_: None) -> None:
+            self._event_settings.get(function_name, {}).pop(qualifier, None)
+
+        await self._store.transact(Site.REGISTRY_COMMIT, work, applied)
+
     def _keep(self, function: Function) -> None:
         self._functions[function.name] = function
         self._by_name = None
@@ -150,6 +192,9 @@ class SqliteRegistry:
         self._drop_url(url.function_name)
         self._urls[url.function_name] = url
         self._urls_by_id[url.url_id] = url
+
+    def _keep_event_settings(self, settings: EventSettings) -> None:
+        self._event_settings.setdefault(settings.function_name, {})[settings.qualifier] = settings
 
     def _drop_url(self, function_name: str) -> None:
         url = self._urls.pop(function_name, None)
@@ -166,16 +211,20 @@ def _function_not_found(name: str) -> NotFound:
     return NotFound(f"function not found: {name}")
 
 
-def _load(connection: sqlite3.Connection) -> tuple[list[Function], list[FunctionUrl]]:
+def _load(
+    connection: sqlite3.Connection,
+) -> tuple[list[Function], list[FunctionUrl], list[EventSettings]]:
     functions = connection.execute("SELECT name, document FROM function")
     urls = connection.execute("SELECT function_name, document FROM url")
+    settings = connection.execute("SELECT function_name, document FROM event_settings")
     return (
         [_decode(document, Function, name) for name, document in functions],
         [_decode(document, FunctionUrl, name) for name, document in urls],
+        [_decode(document, EventSettings, name) for name, document in settings],
     )
 
 
-def _encode(value: Function | FunctionUrl) -> bytes:
+def _encode(value: Function | FunctionUrl | EventSettings) -> bytes:
     return msgspec.json.encode(value, enc_hook=_plain)
 
 

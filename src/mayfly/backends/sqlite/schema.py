@@ -4,10 +4,11 @@
 a change is a new step. A file that has had more steps than are known here is refused untouched.
 Each store above has tables of its own, whose steps are counted in `component`.
 
-    function   one row per function; `document` is the model's value as JSON
-    url        one row per function URL, gone with its function
-    event      the backlog, in order of `seq`; `ready_ms` is when it may next be taken:
-               its due time while waiting, the lease's end while leased
+    function        one row per function; `document` is the model's value as JSON
+    url             one row per function URL, gone with its function
+    event_settings  one row per function and qualifier, gone with its function
+    event           the backlog, in order of `seq`; `ready_ms` is when it may next be taken:
+                    its due time while waiting, the lease's end while leased
 """
 
 from __future__ import annotations
@@ -54,6 +55,43 @@ STEPS: tuple[tuple[str, ...], ...] = (
             version INTEGER NOT NULL
         ) STRICT, WITHOUT ROWID""",
         "ALTER TABLE event ADD COLUMN source TEXT NOT NULL DEFAULT 'invoke'",
+    ),
+    (
+        # Made anew: what is long comes last, as SQLite walks over it to what stands behind.
+        """CREATE TABLE event_next (
+            seq            INTEGER PRIMARY KEY AUTOINCREMENT,
+            event_id       TEXT NOT NULL UNIQUE,
+            state          TEXT NOT NULL,
+            ready_ms       INTEGER NOT NULL,
+            due_ms         INTEGER NOT NULL,
+            accepted_ms    INTEGER NOT NULL,
+            replayed_ms    INTEGER NOT NULL DEFAULT 0,
+            failed_ms      INTEGER NOT NULL DEFAULT 0,
+            attempts       INTEGER NOT NULL,
+            condition      TEXT NOT NULL DEFAULT '',
+            function_name  TEXT NOT NULL,
+            qualifier      TEXT NOT NULL,
+            source         TEXT NOT NULL,
+            trace_id       TEXT NOT NULL DEFAULT '',
+            client_context TEXT NOT NULL,
+            error          TEXT NOT NULL,
+            payload        BLOB NOT NULL
+        ) STRICT""",
+        """INSERT INTO event_next (seq, event_id, state, ready_ms, due_ms, accepted_ms, attempts,
+            function_name, qualifier, source, client_context, error, payload)
+        SELECT seq, event_id, state, ready_ms, due_ms, accepted_ms, attempts,
+            function_name, qualifier, source, client_context, error, payload FROM event""",
+        "UPDATE event_next SET failed_ms = accepted_ms WHERE state = 'failed'",
+        "DROP TABLE event",
+        "ALTER TABLE event_next RENAME TO event",
+        "CREATE INDEX event_ready ON event (function_name, state, ready_ms)",
+        "CREATE INDEX event_failed ON event (failed_ms) WHERE state = 'failed'",
+        """CREATE TABLE event_settings (
+            function_name TEXT NOT NULL REFERENCES function (name) ON DELETE CASCADE,
+            qualifier     TEXT NOT NULL,
+            document      BLOB NOT NULL,
+            PRIMARY KEY (function_name, qualifier)
+        ) STRICT, WITHOUT ROWID""",
     ),
 )
 

@@ -126,7 +126,7 @@ class SqliteStore:
             if self._reading is None:
                 self._reading = self._connect_to_read()
             return work(self._reading)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise storage_failed(Site.READ, error, self._path) from error
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -160,7 +160,7 @@ class SqliteStore:
                 return work(connection)
             finally:
                 connection.rollback()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, OSError) as error:
             raise storage_failed(Site.READ, error, self._path) from error
 
     def _connect_to_read(self) -> sqlite3.Connection:

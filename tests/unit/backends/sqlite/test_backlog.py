@@ -15,11 +15,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from mayfly.backends.sqlite.backlog import SqliteBacklog
 from mayfly.backends.sqlite.store import SqliteStore
-from mayfly.model.event import Event
+from mayfly.model.event import Condition, Event, EventFilter, EventState
 from mayfly.ports import Backlog
 from mayfly.testing.memory import MemoryBacklog
 
 T = TypeVar("T")
+FILTERS = st.builds(
+    EventFilter,
+    function_name=st.sampled_from(["", "f", "g"]),
+    states=st.frozensets(st.sampled_from(EventState), max_size=2),
+    since_ms=st.sampled_from([0, 1_200]),
+)
 
 
 class BacklogMachine(RuleBasedStateMachine):
@@ -56,17 +62,18 @@ class BacklogMachine(RuleBasedStateMachine):
     def some_leased(self, data: st.DataObject) -> Event | None:
         return data.draw(st.sampled_from(self.leased)) if self.leased else None
 
-    @rule(delay_ms=st.integers(0, 500))
-    def accept(self, delay_ms: int) -> None:
+    @rule(delay_ms=st.integers(0, 500), name=st.sampled_from("fg"))
+    def accept(self, delay_ms: int, name: str) -> None:
         self.accepted += 1
         due = self.now_ms + delay_ms
-        event = Event(f"e{self.accepted}", "f", "$LATEST", b"{}", self.now_ms, due)
+        event = Event(f"e{self.accepted}", name, "$LATEST", b"{}", self.now_ms, due)
         self.both(lambda backlog: backlog.accept(event))
 
-    @rule(lease_ms=st.integers(1, 300), count_max=st.integers(1, 4))
-    def lease(self, lease_ms: int, count_max: int) -> None:
+    @rule(lease_ms=st.integers(1, 300), f=st.integers(0, 4), g=st.integers(0, 2))
+    def lease(self, lease_ms: int, f: int, g: int) -> None:
         async def act(backlog: Backlog) -> list[Event]:
-            found = await backlog.lease(now_ms=self.now_ms, lease_ms=lease_ms, count_max=count_max)
+            shares = {"f": f, "g": g}
+            found = await backlog.lease(now_ms=self.now_ms, lease_ms=lease_ms, shares=shares)
             return list(found)
 
         self.leased += self.both(act)
@@ -89,7 +96,31 @@ class BacklogMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def fail(self, data: st.DataObject) -> None:
         if event := self.some_leased(data):
-            self.both(lambda backlog: backlog.fail(event, error="no more"))
+            self.both(
+                lambda backlog: backlog.fail(
+                    event,
+                    error="no more",
+                    condition=Condition.RETRIES_EXHAUSTED,
+                    now_ms=self.now_ms,
+                )
+            )
+
+    @rule(wanted=FILTERS)
+    def replay(self, wanted: EventFilter) -> None:
+        self.both(lambda backlog: backlog.replay(wanted, now_ms=self.now_ms))
+
+    @rule(wanted=FILTERS)
+    def remove(self, wanted: EventFilter) -> None:
+        self.both(lambda backlog: backlog.remove(wanted))
+
+    @rule(failed_max=st.integers(0, 3), age_ms=st.integers(0, 900))
+    def trim(self, failed_max: int, age_ms: int) -> None:
+        before_ms = self.now_ms - age_ms
+        self.both(lambda backlog: backlog.trim(failed_max=failed_max, before_ms=before_ms))
+
+    @rule(wanted=FILTERS, count_max=st.integers(1, 5))
+    def find(self, wanted: EventFilter, count_max: int) -> None:
+        self.both(lambda backlog: backlog.find(wanted, count_max=count_max))
 
     @rule()
     def restart(self) -> None:
@@ -100,7 +131,7 @@ class BacklogMachine(RuleBasedStateMachine):
     @invariant()
     def counts_agree(self) -> None:
         self.both(lambda backlog: backlog.counts())
-        self.both(lambda backlog: backlog.next_due_ms())
+        assert dict(self.backlog.ready_nowait()) == dict(self.memory.ready_nowait())
 
     def teardown(self) -> None:
         self.runner.run(self.store.close())
@@ -121,7 +152,8 @@ async def test_a_lease_from_a_long_backlog_reads_the_index_and_sorts_nothing(
     def plan(connection: sqlite3.Connection) -> str:
         rows = connection.execute(
             "EXPLAIN QUERY PLAN SELECT ready_ms, seq, payload FROM event "
-            "WHERE state = 'waiting' AND ready_ms <= 5 ORDER BY ready_ms, seq LIMIT 3"
+            "WHERE function_name = 'f' AND state = 'waiting' AND ready_ms <= 5 "
+            "ORDER BY ready_ms, seq LIMIT 3"
         )
         return " ".join(row[3] for row in rows)
 
