@@ -23,6 +23,11 @@ _NO_MATCH = "The provided key element does not match the schema"
 _INVALID = "One or more parameter values were invalid: "
 _NOT_VALID = "One or more parameter values are not valid. "
 _EMPTY_INDEX_KEY = "A value specified for a secondary index key is not supported. "
+# AWS's message lacks the space.
+_HASH_TOO_LONG = f"Size of hashkey has exceeded the maximum size limit of{HASH_BYTES_MAX} bytes"
+_RANGE_TOO_LONG = (
+    f"Aggregated size of all range keys has exceeded the size limit of {RANGE_BYTES_MAX} bytes"
+)
 _KINDS_IN_WORDS = {"S": "string", "B": "binary"}
 
 
@@ -113,7 +118,7 @@ def index_key_of(key: Key, item: Item, *, index_name: str) -> ItemKey | None:
             )
     if sparse:
         return None
-    return _bounded(key, item)
+    return _encoded(key, item)
 
 
 def key_item(key: Key, item: Item) -> Item:
@@ -121,29 +126,25 @@ def key_item(key: Key, item: Item) -> Item:
     return {name: item[name] for name in key.names}
 
 
+def refuse_unfit(part: KeyAttribute, encoded: bytes, *, hashed: bool) -> None:
+    """Refuse a key's encoded value that is empty or too long.
+
+    Raises:
+        InvalidRequest: It is.
+    """
+    if not encoded:
+        raise InvalidRequest(f"{_NOT_VALID}{_empty(part)} Key: {part.name}")
+    if len(encoded) > (HASH_BYTES_MAX if hashed else RANGE_BYTES_MAX):
+        raise InvalidRequest(_INVALID + (_HASH_TOO_LONG if hashed else _RANGE_TOO_LONG))
+
+
 def _encoded(key: Key, item: Item) -> ItemKey:
-    for part in (key.hash, key.range):
-        if part is not None and "" in item[part.name].values():
-            raise InvalidRequest(f"{_NOT_VALID}{_empty(part)} Key: {part.name}")
-    return _bounded(key, item)
-
-
-def _bounded(key: Key, item: Item) -> ItemKey:
     hash_bytes = encode(item[key.hash.name])
-    if len(hash_bytes) > HASH_BYTES_MAX:
-        # AWS's message lacks the space.
-        raise InvalidRequest(
-            f"{_INVALID}Size of hashkey has exceeded the maximum size limit of"
-            f"{HASH_BYTES_MAX} bytes"
-        )
+    refuse_unfit(key.hash, hash_bytes, hashed=True)
     if key.range is None:
         return ItemKey(hash_bytes, b"")
     range_bytes = encode(item[key.range.name])
-    if len(range_bytes) > RANGE_BYTES_MAX:
-        raise InvalidRequest(
-            f"{_INVALID}Aggregated size of all range keys has exceeded the size limit of "
-            f"{RANGE_BYTES_MAX} bytes"
-        )
+    refuse_unfit(key.range, range_bytes, hashed=False)
     return ItemKey(hash_bytes, range_bytes)
 
 

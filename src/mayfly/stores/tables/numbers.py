@@ -28,8 +28,9 @@ _NOT_NUMERIC = "The parameter cannot be converted to a numeric value"
 # Most numbers are in normal form already: whole ones, seen at a glance.
 _is_normal = re.compile(r"-?[1-9][0-9]{0,37}|0").fullmatch
 _NUMBER = re.compile(r"([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?")
-# An exponent of more digits is beyond every bound, whatever the digits before it.
-_EXPONENT_DIGITS_MAX = 7
+# An exponent must fit 64 bits to be a number at all; AWS says overflow or underflow below that.
+_EXPONENT_MAX = 2**63 - 1
+_EXPONENT_DIGITS_MAX = 19
 _EXACT = Context(prec=400, traps=[Inexact, InvalidOperation, Overflow])
 
 
@@ -43,23 +44,36 @@ def normalise(text: str) -> str:
         return text
     matched = _NUMBER.fullmatch(text)
     if not matched:
-        raise InvalidRequest(f"{_NOT_NUMERIC}: {text}" if text else _NOT_NUMERIC)
+        raise InvalidRequest(f"{_NOT_NUMERIC}: {text}")
     sign, whole, fraction, exponent = matched.groups(default="")
     digits = whole + fraction
     if not digits:
         raise InvalidRequest(f"{_NOT_NUMERIC}: {text}")
     significant = digits.lstrip("0")
-    point = len(whole) - (len(digits) - len(significant)) + _clipped(exponent)
+    scale = _scale(exponent, text)
     significant = significant.rstrip("0")
     if not significant:
+        # Zero is held to the range by the exponent that it is written with.
+        _refuse_magnitude(scale)
         return "0"
+    point = len(whole) - (len(digits) - len(digits.lstrip("0"))) + scale
     return _written("-" if sign == "-" else "", significant, point)
 
 
 def size_of(text: str) -> int:
-    """Bytes that DynamoDB counts for a number in normal form: a byte for two digits, and one."""
-    digits = text.replace(".", "").strip("-0")
-    return (len(digits) + 1) // 2 + (2 if text[0] == "-" else 1)
+    """Bytes that DynamoDB counts for a number in normal form.
+
+    One, one for each two significant digits before the point and behind it, and one for a minus.
+    Measured on AWS; its guide forgets that the point splits a pair.
+    """
+    whole, _, fraction = text.lstrip("-").partition(".")
+    if not fraction:
+        digits = (len(whole.strip("0")) + 1) // 2
+    elif whole == "0":
+        digits = (len(fraction.lstrip("0")) + 1) // 2
+    else:
+        digits = (len(whole) + 1) // 2 + (len(fraction) + 1) // 2
+    return digits + (2 if text[0] == "-" else 1)
 
 
 def added(augend: str, addend: str) -> str:
@@ -68,7 +82,7 @@ def added(augend: str, addend: str) -> str:
     Raises:
         InvalidRequest: The sum is beyond DynamoDB's bounds.
     """
-    return normalise(str(_EXACT.add(Decimal(augend), Decimal(addend))))
+    return _exact(_EXACT.add(Decimal(augend), Decimal(addend)))
 
 
 def subtracted(minuend: str, subtrahend: str) -> str:
@@ -77,7 +91,7 @@ def subtracted(minuend: str, subtrahend: str) -> str:
     Raises:
         InvalidRequest: The difference is beyond DynamoDB's bounds.
     """
-    return normalise(str(_EXACT.subtract(Decimal(minuend), Decimal(subtrahend))))
+    return _exact(_EXACT.subtract(Decimal(minuend), Decimal(subtrahend)))
 
 
 def sort_bytes(text: str) -> bytes:
@@ -110,21 +124,31 @@ def sort_bytes(text: str) -> bytes:
 _DESCENDING = bytes((0xFE - pair) % 256 for pair in range(256))
 
 
-def _clipped(exponent: str) -> int:
-    """An exponent as a number, of bounded size."""
+def _exact(number: Decimal) -> str:
+    """A result as text; one of too many digits is called an overflow, as AWS calls it."""
+    if len(number.normalize(_EXACT).as_tuple().digits) > DIGITS_MAX:
+        raise InvalidRequest(_TOO_LARGE)
+    return normalise(str(number))
+
+
+def _scale(exponent: str, text: str) -> int:
+    """A written exponent as a number of bounded size."""
     digits = exponent.lstrip("+-0")
-    if len(digits) > _EXPONENT_DIGITS_MAX:
-        digits = "9" * _EXPONENT_DIGITS_MAX
+    if len(digits) > _EXPONENT_DIGITS_MAX or int(digits or 0) > _EXPONENT_MAX:
+        raise InvalidRequest(f"{_NOT_NUMERIC}: {text}")
     return -int(digits or 0) if exponent.startswith("-") else int(digits or 0)
 
 
-def _written(sign: str, significant: str, point: int) -> str:
-    """Plain notation of 0.`significant` times ten to the power of `point`."""
-    magnitude = point - 1
+def _refuse_magnitude(magnitude: int) -> None:
     if magnitude > MAGNITUDE_MAX:
         raise InvalidRequest(_TOO_LARGE)
     if magnitude < MAGNITUDE_MIN:
         raise InvalidRequest(_TOO_SMALL)
+
+
+def _written(sign: str, significant: str, point: int) -> str:
+    """Plain notation of 0.`significant` times ten to the power of `point`."""
+    _refuse_magnitude(point - 1)
     if len(significant) > DIGITS_MAX:
         raise InvalidRequest(_TOO_LONG)
     if point <= 0:

@@ -113,6 +113,18 @@ def refuse_large(size: int, *, update: bool = False) -> None:
         raise InvalidRequest(f"{what} has exceeded the maximum allowed size")
 
 
+def refuse_deep(value: AttributeValue, levels: int) -> None:
+    """Refuse a checked value of more levels than these, its innermost scalar's included.
+
+    Raises:
+        InvalidRequest: It has more.
+    """
+    if levels < 1:
+        raise InvalidRequest(_TOO_DEEP)
+    for one in value["L"] if "L" in value else value.get("M", {}).values():
+        refuse_deep(one, levels - 1)
+
+
 def kind_of(value: AttributeValue) -> str:
     """The one kind of a checked value."""
     return next(iter(value))
@@ -246,12 +258,12 @@ def _read_list(payload: object, _document: dict[str, object], depth: int) -> int
     return size
 
 
-def _members(payload: object, element: str) -> list[str]:
+def _members(payload: object, element: str, empty: str) -> list[str]:
     """The members of a set, which is not empty and holds texts."""
     if type(payload) is not list:
         _refuse_json(payload, "List")
     if not payload:
-        raise InvalidRequest(f"{_INVALID}An AttributeValue may not contain an empty set")
+        raise InvalidRequest(f"{_INVALID}{empty}")
     for one in payload:
         if type(one) is not str:
             _refuse_json(one, element)
@@ -259,9 +271,7 @@ def _members(payload: object, element: str) -> list[str]:
 
 
 def _read_texts(payload: object, _document: dict[str, object], _depth: int) -> int:
-    members = _members(payload, "String")
-    if "" in members:
-        raise InvalidRequest(f"{_INVALID}An string set may not have a empty string as a member")
+    members = _members(payload, "String", "An string set  may not be empty")
     if len(set(members)) != len(members):
         shown = ", ".join(members)
         raise InvalidRequest(f"{_INVALID}Input collection [{shown}] contains duplicates.")
@@ -269,17 +279,16 @@ def _read_texts(payload: object, _document: dict[str, object], _depth: int) -> i
 
 
 def _read_numbers(payload: object, document: dict[str, object], _depth: int) -> int:
-    members = [normalise(one) for one in _members(payload, "String")]
+    empty = "An number set  may not be empty"
+    members = [normalise(one) for one in _members(payload, "String", empty)]
     if len(set(members)) != len(members):
-        raise InvalidRequest("Input collection contains duplicates")
+        raise InvalidRequest(f"{_INVALID}Input collection contains duplicates.")
     document["NS"] = members
     return sum(map(size_of, members))
 
 
 def _read_binaries(payload: object, _document: dict[str, object], _depth: int) -> int:
-    members = _members(payload, "Blob")
-    if "" in members:
-        raise InvalidRequest(f"{_INVALID}Binary sets may not contain null or empty values")
+    members = _members(payload, "Blob", "Binary sets should not be empty")
     size = sum(map(_binary_size, members))
     if len(set(members)) != len(members):
         shown = ", ".join(members)

@@ -1,21 +1,39 @@
-"""DynamoDB's expressions, and the older parameters that they replaced, as things to call.
+"""DynamoDB's expressions, and the parameters that they replaced, as things to call.
 
-Pure: text and values in, closures out; no table, no clock, no I/O.
+Pure: text and values in, functions out; no table, no clock, no I/O. A text is parsed once and
+remembered; names and values are bound for each request; what comes out is asked for each item.
 
-    read_clauses(operation: str, request: Mapping[str, object]) -> Clauses
-        "PutItem" "UpdateItem" "DeleteItem" "GetItem" "Query" "Scan"; "Keys" is a table of
-        BatchGetItem; "Put" "Update" "Delete" "ConditionCheck" "Get" are parts of transactions.
-        Clauses: condition, update, filter, projection, key; each None where there is none.
-        UpdateItem without an update has one that changes nothing.
+    read_clauses(operation, request) -> Clauses(condition, update, filter, projection, key)
 
-    Condition.holds(item: Item) -> bool                 {} stands for an item that is not there
-    Update.refuse_keys(names: Iterable[str]) -> None
-    Update.apply(old: Item | None, key: Item) -> Item   a new item, which shares values with `old`
-    Update.returned(kind: ReturnValues, old: Item | None, new: Item) -> Item | None
-    Projection.of(item: Item) -> Item
-    KeyCondition.resolve(key: Key) -> KeyRange          hash, low, high: low <= range < high
-    each: .attributes: frozenset[str], the top-level names that it reads or writes
-
-    Placeholders(names, values) with compile_condition(text, placeholders, parameter=...),
-    compile_update, compile_projection, compile_key_condition, and Placeholders.refuse_unused().
+    tokens -> grammar -> tree          what was written, remembered by text
+    placeholders                       #names and :values of one request
+    predicates <- condition            paths <- projection            document <- update
+    keycondition                       legacy                         clauses: all of it
 """
+
+from mayfly.stores.tables.expressions.clauses import Clauses, read_clauses
+from mayfly.stores.tables.expressions.condition import Condition, compile_condition
+from mayfly.stores.tables.expressions.keycondition import (
+    KeyCondition,
+    KeyRange,
+    compile_key_condition,
+)
+from mayfly.stores.tables.expressions.placeholders import Placeholders
+from mayfly.stores.tables.expressions.projection import Projection, compile_projection
+from mayfly.stores.tables.expressions.update import ReturnValues, Update, compile_update
+
+__all__ = [
+    "Clauses",
+    "Condition",
+    "KeyCondition",
+    "KeyRange",
+    "Placeholders",
+    "Projection",
+    "ReturnValues",
+    "Update",
+    "compile_condition",
+    "compile_key_condition",
+    "compile_projection",
+    "compile_update",
+    "read_clauses",
+]
