@@ -22,8 +22,10 @@ from mayfly.api.webhooks import WebhookReceiver
 from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.engine.engine import Engine
+from mayfly.sources import objects
 from mayfly.sources.schedule import ScheduleSource
 from mayfly.sources.webhook import WebhookSource
+from mayfly.stores.objects.store import ObjectStore
 from mayfly.stores.schedules.store import ScheduleStore
 from mayfly.stores.secrets.store import SecretStore
 from mayfly.stores.webhooks.store import WebhookStore
@@ -47,6 +49,7 @@ class Events:
     operations: dict[str, Operations] = field(default_factory=dict)
     whole: dict[str, WholeService] = field(default_factory=dict)
     objects: ObjectsEndpoint | None = None
+    object_store: ObjectStore | None = None
     hooks: WebhookReceiver | None = None
     secrets: SecretStore | None = None
     control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
@@ -55,11 +58,27 @@ class Events:
 
 async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Events:
     """Open every store and make every source; `stack` closes them."""
-    del stack
     events = Events()
+    await _objects(base, events, stack)
     await _schedules(base, events)
     await _webhooks(base, events)
     return events
+
+
+async def _objects(base: Foundation, events: Events, stack: contextlib.AsyncExitStack) -> None:
+    store = await ObjectStore.open(
+        database=base.store,
+        outbox=base.outbox,
+        root=base.platform.data / "objects",
+        clock=base.platform.clock,
+        ids=base.platform.ids,
+        notify=objects.notify,
+        announce=objects.announce,
+    )
+    stack.push_async_callback(store.close)
+    base.outbox.employ("s3", store.carrier)
+    events.object_store = store
+    events.sources.append(store.run)
 
 
 async def _schedules(base: Foundation, events: Events) -> None:

@@ -168,7 +168,7 @@ class ObjectChange:
     """A change of a key, as `notify` sees it inside the transaction.
 
     Args:
-        change_id: A UUID, made before the transaction; parcels' ids are derived from it.
+        change_id: Unique, made before the transaction; parcels' ids are derived from it.
         version_id: "" where the bucket was never versioned.
         sequencer: 16 hex digits; a later change has a larger one.
     """
