@@ -7,7 +7,7 @@ it; a path and a query string stay as they came, percent-encoded.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterable
+from collections.abc import Awaitable, Callable, ItemsView, Iterable
 from dataclasses import dataclass, field
 
 from mayfly.model.grant import Grant, GrantKind
@@ -43,6 +43,9 @@ class Headers:
     def items(self) -> ItemsView[str, str]:
         """Lower-case names with their values."""
         return self._values.items()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
 
     def __contains__(self, name: str) -> bool:
         return name.lower() in self._values
@@ -87,6 +90,7 @@ class Request:
         raw_path: Percent-encoded as received, without the query ("/2015-03-31/functions/").
         query_string: As received, without the question mark.
         request_id: A UUID; the caller sees it as X-Amzn-RequestId.
+        disconnected: Returns when the caller has gone away; None where nobody can tell.
     """
 
     method: str
@@ -96,12 +100,18 @@ class Request:
     body: bytes
     principal: Principal
     request_id: str
+    disconnected: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer. `Content-Length` is the server's to add."""
+    """An answer. `Content-Length` is the server's to add.
+
+    Args:
+        is_head: It answers a HEAD: `headers` say how long the body would be.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
     body: bytes = b""
+    is_head: bool = False

@@ -143,7 +143,7 @@ class Api:
         )
         headers, query = exchange.headers, exchange.query_string
         path = exchange.raw_path.decode("latin-1")
-        verify(
+        principal = verify(
             self._keys,
             method="POST",
             raw_path=path,
@@ -160,6 +160,7 @@ class Api:
             headers=headers,
             body=body,
             request_id=exchange.request_id,
+            principal=principal,
         )
         await exchange.reply(response)
 
@@ -174,6 +175,7 @@ class Api:
                 body=body,
                 principal=principal,
                 request_id=exchange.request_id,
+                disconnected=exchange.wait_disconnected,
             )
             response = await answer(request, self._services)
         await exchange.reply(response)

@@ -18,6 +18,7 @@ from mayfly.api.control.webhooks import WebhookControl
 from mayfly.api.dispatch import ObjectsEndpoint, Operations, WholeService
 from mayfly.api.platform import Platform
 from mayfly.api.scheduler.operations import SchedulerOperations
+from mayfly.api.sqs.endpoint import SqsService
 from mayfly.api.webhooks import WebhookReceiver
 from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
@@ -26,6 +27,7 @@ from mayfly.sources import objects
 from mayfly.sources.schedule import ScheduleSource
 from mayfly.sources.webhook import WebhookSource
 from mayfly.stores.objects.store import ObjectStore
+from mayfly.stores.queues.store import QueueStore
 from mayfly.stores.schedules.store import ScheduleStore
 from mayfly.stores.secrets.store import SecretStore
 from mayfly.stores.webhooks.store import WebhookStore
@@ -52,6 +54,7 @@ class Events:
     object_store: ObjectStore | None = None
     hooks: WebhookReceiver | None = None
     secrets: SecretStore | None = None
+    queues: QueueStore | None = None
     control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
     sources: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list)
 
@@ -62,6 +65,7 @@ async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Eve
     await _objects(base, events, stack)
     await _schedules(base, events)
     await _webhooks(base, events)
+    await _queues(base, events)
     return events
 
 
@@ -96,3 +100,12 @@ async def _webhooks(base: Foundation, events: Events) -> None:
     events.secrets = secrets
     events.control |= SecretControl(secrets).routes
     events.control |= WebhookControl(store, secrets).routes
+
+
+async def _queues(base: Foundation, events: Events) -> None:
+    platform = base.platform
+    store = await QueueStore.open(base.store, platform.clock, platform.ids)
+    base.outbox.employ("sqs", store)
+    events.queues = store
+    events.whole["sqs"] = SqsService(store, platform.ids, platform.endpoint)
+    events.sources.append(store.run)
