@@ -8,15 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mayfly.api.control.routes import Route
 from mayfly.api.control.secrets import SecretControl
 from mayfly.api.control.webhooks import WebhookControl
 from mayfly.api.dispatch import ObjectsEndpoint, Operations, WholeService
+from mayfly.api.dynamodb.endpoint import DynamoDb
+from mayfly.api.dynamodbstreams.endpoint import DynamoDbStreams
 from mayfly.api.platform import Platform
+from mayfly.api.s3.address import Addresses
+from mayfly.api.s3.call import Room
+from mayfly.api.s3.endpoint import S3Endpoint
 from mayfly.api.scheduler.operations import SchedulerOperations
 from mayfly.api.sqs.endpoint import SqsService
 from mayfly.api.webhooks import WebhookReceiver
@@ -30,6 +36,9 @@ from mayfly.stores.objects.store import ObjectStore
 from mayfly.stores.queues.store import QueueStore
 from mayfly.stores.schedules.store import ScheduleStore
 from mayfly.stores.secrets.store import SecretStore
+from mayfly.stores.tables.figures import Counter
+from mayfly.stores.tables.keeper import TableKeeper
+from mayfly.stores.tables.store import TableStore
 from mayfly.stores.webhooks.store import WebhookStore
 
 
@@ -55,6 +64,7 @@ class Events:
     hooks: WebhookReceiver | None = None
     secrets: SecretStore | None = None
     queues: QueueStore | None = None
+    tables: TableStore | None = None
     control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
     sources: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list)
 
@@ -66,6 +76,7 @@ async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Eve
     await _schedules(base, events)
     await _webhooks(base, events)
     await _queues(base, events)
+    await _tables(base, events)
     return events
 
 
@@ -77,12 +88,39 @@ async def _objects(base: Foundation, events: Events, stack: contextlib.AsyncExit
         clock=base.platform.clock,
         ids=base.platform.ids,
         notify=objects.notify,
-        announce=objects.announce,
     )
     stack.push_async_callback(store.close)
     base.outbox.employ("s3", store.carrier)
     events.object_store = store
+    events.objects = _s3(base.platform, store, events)
     events.sources.append(store.run)
+
+
+def _s3(platform: Platform, store: ObjectStore, events: Events) -> S3Endpoint:
+    def missing(arns: Sequence[str]) -> Sequence[str]:
+        return [one for one in arns if not _is_there(one, platform, events)]
+
+    return S3Endpoint(
+        Room(
+            store=store,
+            keys=platform.keys,
+            clock=platform.clock,
+            ids=platform.ids,
+            addresses=Addresses(urlsplit(platform.endpoint).hostname or ""),
+            missing=missing,
+            endpoint=platform.endpoint,
+            limits=platform.limits,
+        )
+    )
+
+
+def _is_there(arn: str, platform: Platform, events: Events) -> bool:
+    """Whether a function, or a queue, that a bucket is to tell of its changes exists."""
+    parts = arn.split(":")
+    if parts[2:3] == ["lambda"] and len(parts) > 6:
+        return platform.registry.function_nowait(parts[6]) is not None
+    queues = events.queues
+    return queues is not None and queues.catalogue.find(parts[-1]) is not None
 
 
 async def _schedules(base: Foundation, events: Events) -> None:
@@ -109,3 +147,15 @@ async def _queues(base: Foundation, events: Events) -> None:
     events.queues = store
     events.whole["sqs"] = SqsService(store, platform.ids, platform.endpoint)
     events.sources.append(store.run)
+
+
+async def _tables(base: Foundation, events: Events) -> None:
+    platform = base.platform
+    clock = platform.clock
+    store = await TableStore.open(base.store, clock)
+    counter = Counter(base.store, clock)
+    host = platform.endpoint.partition("//")[2]
+    events.tables = store
+    events.whole["dynamodb"] = DynamoDb(store, counter, clock=clock, ids=platform.ids, host=host)
+    events.whole["dynamodbstreams"] = DynamoDbStreams(store, clock=clock)
+    events.sources.append(TableKeeper(base.store, store, clock).run)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
-from mayfly.stores.objects.bucket import Bucket, BucketSettings, NotificationSettings
-from mayfly.stores.objects.changes import Announce, Change, Changes, no_bucket
-from mayfly.stores.objects.notifications import check_notifications
+from mayfly.stores.objects.bucket import Bucket, BucketSettings
+from mayfly.stores.objects.changes import Change, Changes, no_bucket
 from mayfly.stores.objects.record import Cause
 from mayfly.stores.objects.refusals import BucketNotEmpty, BucketTaken, TooManyBuckets
 from mayfly.stores.objects.schema import read_settings, write_settings
@@ -16,14 +14,14 @@ from mayfly.stores.objects.sites import Site
 
 BUCKETS_MAX = 10_000
 _PLAIN = BucketSettings()
+_NOBODY = Cause()
 
 
 class Buckets:
     """The buckets of an `ObjectStore`."""
 
-    def __init__(self, changes: Changes, announce: Announce) -> None:
+    def __init__(self, changes: Changes) -> None:
         self._changes = changes
-        self._announce = announce
         self._by_name: dict[str, Bucket] = {}
 
     async def load(self) -> None:
@@ -102,50 +100,27 @@ class Buckets:
         def forget(_: None) -> None:
             self._by_name.pop(name, None)
 
-        await self._changes.make(name, Cause(), work, forget)
+        await self._changes.make(name, _NOBODY, work, forget)
 
     async def change(self, name: str, change: Callable[[BucketSettings], BucketSettings]) -> Bucket:
         """Replace the settings by what `change` makes of them: pure, inside the transaction.
 
         `change(lambda s: dataclasses.replace(s, cors=rules))`. It may refuse by raising a
-        MayflyError.
+        MayflyError. Whether notification rules make sense is the caller's to check.
 
         Raises:
             NoSuchBucket.
         """
 
         def work(under: Change) -> Bucket:
-            return _write(under, change(under.settings))
+            settings = change(under.settings)
+            ((created_ms,),) = under.connection.execute(
+                "UPDATE bucket SET document = ? WHERE bucket_id = ? RETURNING created_ms",
+                (write_settings(settings), under.bucket_id),
+            ).fetchall()
+            return Bucket(under.bucket_id, name, created_ms, settings)
 
-        return await self._changes.make(name, Cause(), work, self._remember)
-
-    async def set_notifications(
-        self, name: str, notifications: NotificationSettings, cause: Cause
-    ) -> Bucket:
-        """Replace the notification rules, and send each queue that they name a test message.
-
-        Whether a function that they name exists is the caller's to check.
-
-        Raises:
-            NoSuchBucket.
-            InvalidNotification: They could not work, or overlap.
-            TargetMissing: A queue does not exist.
-        """
-        check_notifications(notifications)
-
-        def work(under: Change) -> Bucket:
-            under.announced(self._announce(name, notifications, under.moment))
-            return _write(under, replace(under.settings, notifications=notifications))
-
-        return await self._changes.make(name, cause, work, self._remember)
+        return await self._changes.make(name, _NOBODY, work, self._remember)
 
     def _remember(self, bucket: Bucket) -> None:
         self._by_name[bucket.name] = bucket
-
-
-def _write(under: Change, settings: BucketSettings) -> Bucket:
-    ((created_ms,),) = under.connection.execute(
-        "UPDATE bucket SET document = ? WHERE bucket_id = ? RETURNING created_ms",
-        (write_settings(settings), under.bucket_id),
-    ).fetchall()
-    return Bucket(under.bucket_id, under.bucket_name, created_ms, settings)

@@ -20,7 +20,7 @@ from mayfly.model.parcel import Parcel
 from mayfly.ports import Clock, Ids
 from mayfly.stores.objects.bucket import BucketSettings, NotificationSettings, Versioning
 from mayfly.stores.objects.record import Cause, ChangeKind, ObjectChange
-from mayfly.stores.objects.refusals import KeyTooLong, NoSuchBucket, TargetMissing
+from mayfly.stores.objects.refusals import KeyTooLong, NoSuchBucket
 from mayfly.stores.objects.schema import read_settings
 from mayfly.stores.objects.sites import Site
 
@@ -61,10 +61,6 @@ class Moment:
     change_id: str
     now_ms: int
     cause: Cause
-
-
-# Likewise, when a bucket gets rules: what their targets are told first.
-Announce = Callable[[str, NotificationSettings, Moment], Iterable[Parcel]]
 
 
 class Change:
@@ -142,21 +138,6 @@ class Change:
             (owner,),
         )
         self.connection.execute("DELETE FROM object_part WHERE owner = ?", (owner,))
-
-    def announced(self, parcels: Iterable[Parcel]) -> None:
-        """Post parcels whose targets must be there.
-
-        Raises:
-            TargetMissing: One is not.
-        """
-        for parcel in parcels:
-            kept = self._outbox.post(self.connection, [parcel], self.moment.now_ms)
-            if not kept:
-                raise TargetMissing(
-                    "Unable to validate the following destination configurations: "
-                    f"{parcel.target_arn} does not exist"
-                )
-            self.kept += kept
 
     def told(
         self, kind: ChangeKind, key: str, *, number: int, size: int, etag: str, version_id: str

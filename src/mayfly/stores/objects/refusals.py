@@ -120,9 +120,3 @@ class TooManyBuckets(CallerError):
     """The bound of buckets is reached."""
 
     code = "TooManyBuckets"
-
-
-class TargetMissing(CallerError):
-    """A notification rule's target does not exist."""
-
-    code = "InvalidArgument"
