@@ -74,12 +74,12 @@ class Caller:
         query: str = "",
         service: str = "lambda",
         headers: Mapping[str, str] | None = None,
+        caller: Principal | None = None,
     ) -> Response:
         """The answer to a request that no client would send."""
         pairs = [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()]
-        request = Request(
-            method, path, query, Headers(pairs), body, principal(service), self.ids.uuid()
-        )
+        caller = caller or principal(service)
+        request = Request(method, path, query, Headers(pairs), body, caller, self.ids.uuid())
         return await answer(request, self.services)
 
     def _request(self, service: str, model: BotoModel, members: Mapping[str, object]) -> Request:

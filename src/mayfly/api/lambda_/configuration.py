@@ -32,6 +32,9 @@ def function_configuration(function: Function) -> dict[str, object]:
         "CodeSha256": base64.b64encode(bytes.fromhex(function.code.digest)).decode("ascii"),
         "Version": function.version,
         "Environment": environment,
+        "DeadLetterConfig": (
+            {"TargetArn": settings.dead_letter_arn} if settings.dead_letter_arn else None
+        ),
         "KMSKeyArn": extra.get("KMSKeyArn"),
         "TracingConfig": extra.get("TracingConfig") or {"Mode": "PassThrough"},
         "RevisionId": function.revision_id,

@@ -13,13 +13,15 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from typing import NamedTuple
 
 import msgspec
 
 from mayfly.api.lambda_.names import find_function, is_plain_name, parse_reference
 from mayfly.api.lambda_.platform import LambdaPlatform
-from mayfly.api.message import Headers, Response
-from mayfly.api.refusals import InvalidRequestContent, NotImplementedYet
+from mayfly.api.message import Headers, Principal, Response
+from mayfly.api.permits import require_grant
+from mayfly.api.refusals import InvalidRequestContent, InvalidSignature, NotImplementedYet
 from mayfly.api.wire.model import service_model
 from mayfly.api.wire.params import Params
 from mayfly.api.wire.serialise import serialise_error
@@ -27,13 +29,24 @@ from mayfly.api.wire.validate import validate
 from mayfly.model import limits
 from mayfly.model.errors import MayflyError, RequestTooLarge
 from mayfly.model.event import Event
-from mayfly.model.function import LATEST, Function
+from mayfly.model.function import LATEST
+from mayfly.model.grant import GrantKind
 from mayfly.model.invocation import Invocation, Outcome
 
 _check_syntax = msgspec.json.Decoder(msgspec.Raw).decode
 _CONTENT_TYPE = (b"content-type", b"application/json")
 _LATEST_VERSION = (b"x-amz-executed-version", LATEST.encode())
 _EMPTY_EVENT = b"{}"
+_SERVICE = "lambda"
+_TRACE_LENGTH_MAX = 1_024
+
+
+class Origin(NamedTuple):
+    """Whose call it is: who signed, the request's id, its X-Amzn-Trace-Id or ""."""
+
+    principal: Principal
+    request_id: str
+    trace_id: str
 
 
 async def invoke_fast(
@@ -44,6 +57,7 @@ async def invoke_fast(
     headers: Headers,
     body: bytes,
     request_id: str,
+    principal: Principal,
 ) -> Response:
     """Answer POST /2015-03-31/functions/{name}/invocations for a caller that is authenticated.
 
@@ -51,7 +65,7 @@ async def invoke_fast(
     query's Qualifier, or "". Never raises a MayflyError: errors are answers.
     """
     try:
-        return await _invoke(platform, name, qualifier, headers, body, request_id)
+        return await _invoke(platform, name, qualifier, headers, body, request_id, principal)
     except MayflyError as error:
         return serialise_error(service_model("lambda"), error, request_id)
 
@@ -63,7 +77,10 @@ async def _invoke(
     headers: Headers,
     body: bytes,
     request_id: str,
+    principal: Principal,
 ) -> Response:
+    if principal.service != _SERVICE:
+        raise InvalidSignature(f"Credential should be scoped to correct service: '{_SERVICE}'. ")
     kind = headers.find("x-amz-invocation-type")
     log_type = headers.find("x-amz-log-type")
     if kind not in _KINDS or log_type not in _LOG_TYPES or not is_plain_name(name) or qualifier:
@@ -78,8 +95,7 @@ async def _invoke(
         kind=kind or "RequestResponse",
         payload=body,
         client_context=context,
-        trace_id=headers.find("x-amzn-trace-id") or "",
-        request_id=request_id,
+        origin=Origin(principal, request_id, headers.find("x-amzn-trace-id") or ""),
     )
     request_header = (b"x-amzn-requestid", request_id.encode())
     if call is None:
@@ -102,7 +118,12 @@ async def _invoke(
 
 
 async def invoke_operation(
-    platform: LambdaPlatform, params: Params, *, trace_id: str, request_id: str
+    platform: LambdaPlatform,
+    params: Params,
+    *,
+    principal: Principal,
+    trace_id: str,
+    request_id: str,
 ) -> dict[str, object]:
     """The operation Invoke, its parameters validated."""
     if "DurableExecutionName" in params or "TenantId" in params:
@@ -114,8 +135,7 @@ async def invoke_operation(
         kind=params.text("InvocationType", "RequestResponse"),
         payload=params.blob("Payload"),
         client_context=params.text("ClientContext"),
-        trace_id=trace_id,
-        request_id=request_id,
+        origin=Origin(principal, request_id, trace_id),
     )
     if call is None:
         return {"StatusCode": 204}
@@ -141,12 +161,12 @@ def prepare_call(
     kind: str,
     payload: bytes,
     client_context: str,
-    trace_id: str,
-    request_id: str,
+    origin: Origin,
 ) -> Invocation | Event | None:
     """What is to be done: a call now, an event to keep, or nothing (DryRun).
 
     Raises:
+        AccessDenied: The caller is a function that was not granted this one.
         NotFound: There is no such function or version.
         RequestTooLarge: The payload is over its bound.
         InvalidRequestContent: The payload or the client context is no JSON.
@@ -154,9 +174,12 @@ def prepare_call(
     function = None if qualifier else platform.registry.function_nowait(name)
     if function is None:
         reference = parse_reference(name, qualifier)
+        # Before it is looked for: who may not call it does not learn whether it is there.
+        require_grant(origin.principal, GrantKind.INVOKE, reference.name)
         function = find_function(platform.registry, reference)
         qualifier, arn = reference.qualifier, reference.arn
     else:
+        require_grant(origin.principal, GrantKind.INVOKE, name)
         arn = function.arn
     _check_payload(payload, kind)
     context = _client_context(client_context) if client_context else ""
@@ -164,8 +187,18 @@ def prepare_call(
         return None
     payload = payload or _EMPTY_EVENT
     if kind == "Event":
-        return _event(platform, function, qualifier, payload, client_context, request_id)
-    return Invocation(request_id, function, payload, arn, trace_id, context)
+        now_ms = int(platform.clock.now_ms())
+        return Event(
+            event_id=origin.request_id,
+            function_name=function.name,
+            qualifier=qualifier or LATEST,
+            payload=payload,
+            accepted_ms=now_ms,
+            due_ms=now_ms,
+            client_context=client_context,
+            trace_id=origin.trace_id[:_TRACE_LENGTH_MAX],
+        )
+    return Invocation(origin.request_id, function, payload, arn, origin.trace_id, context)
 
 
 _KINDS = frozenset({None, "RequestResponse", "Event", "DryRun"})
@@ -191,26 +224,6 @@ def _no_tenants() -> NotImplementedYet:
     return NotImplementedYet(
         "Mayfly has no durable executions and no tenants yet; leave out DurableExecutionName and "
         "TenantId"
-    )
-
-
-def _event(
-    platform: LambdaPlatform,
-    function: Function,
-    qualifier: str,
-    payload: bytes,
-    client_context: str,
-    request_id: str,
-) -> Event:
-    now_ms = int(platform.clock.now_ms())
-    return Event(
-        event_id=request_id,
-        function_name=function.name,
-        qualifier=qualifier or LATEST,
-        payload=payload,
-        accepted_ms=now_ms,
-        due_ms=now_ms,
-        client_context=client_context,
     )
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from mayfly.api.lambda_.event_config import EventConfigOperations
 from mayfly.api.lambda_.functions import FunctionOperations
 from mayfly.api.lambda_.invoke import invoke_operation
 from mayfly.api.lambda_.platform import LambdaPlatform
 from mayfly.api.lambda_.tags import ConcurrencyOperations, TagOperations
 from mayfly.api.lambda_.urls import UrlOperations
 from mayfly.api.message import Request
+from mayfly.api.permits import require_owner
 from mayfly.api.wire.params import Params
 
 Perform = Callable[[Params], Awaitable[Mapping[str, object]]]
@@ -25,6 +27,7 @@ class LambdaOperations:
         self._platform = platform
         functions, urls = FunctionOperations(platform), UrlOperations(platform)
         tags, concurrency = TagOperations(platform), ConcurrencyOperations(platform)
+        events = EventConfigOperations(platform)
         self._performers: dict[str, Perform] = {
             "CreateFunction": functions.create,
             "GetFunction": functions.get,
@@ -44,6 +47,11 @@ class LambdaOperations:
             "PutFunctionConcurrency": concurrency.put,
             "GetFunctionConcurrency": concurrency.get,
             "DeleteFunctionConcurrency": concurrency.delete,
+            "PutFunctionEventInvokeConfig": events.put,
+            "UpdateFunctionEventInvokeConfig": events.update,
+            "GetFunctionEventInvokeConfig": events.get,
+            "ListFunctionEventInvokeConfigs": events.list,
+            "DeleteFunctionEventInvokeConfig": events.delete,
         }
 
     def implements(self, operation_name: str) -> bool:
@@ -53,16 +61,19 @@ class LambdaOperations:
     async def handle(
         self, operation_name: str, params: Params, request: Request
     ) -> Mapping[str, object]:
-        """Do an operation that is implemented.
+        """Do an operation that is implemented; all but Invoke are the owner's.
 
         Raises:
+            AccessDenied: The caller is a function that was not granted it.
             MayflyError: It was refused or failed; nothing was half done.
         """
         if operation_name == "Invoke":
             return await invoke_operation(
                 self._platform,
                 params,
+                principal=request.principal,
                 trace_id=request.headers.get("x-amzn-trace-id"),
                 request_id=request.request_id,
             )
+        require_owner(request.principal, operation_name)
         return await self._performers[operation_name](params)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from mayfly.api.lambda_.event_config import dead_letter_target
 from mayfly.api.wire.params import Params
 from mayfly.api.wire.validate import failure, validation_failed
 from mayfly.model import limits
@@ -73,6 +74,9 @@ def changed_settings(
     if "Environment" in params:
         environment = params.structure("Environment").text_map("Variables")
         check_environment(environment)
+    dead_letter_arn = before.dead_letter_arn
+    if "DeadLetterConfig" in params:
+        dead_letter_arn = dead_letter_target(params)
     extra = {name: params[name] for name in _EXTRA if name in params}
     return replace(
         before,
@@ -85,6 +89,7 @@ def changed_settings(
         tmp_mib=params.structure("EphemeralStorage").number("Size", before.tmp_mib),
         environment=environment,
         extra={**before.extra, **extra},
+        dead_letter_arn=dead_letter_arn,
     )
 
 

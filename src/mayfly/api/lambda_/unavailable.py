@@ -17,7 +17,6 @@ _LACKING = {
     "Layers": "layers",
     "VpcConfig": "VPCs (a function reaches what its grants name)",
     "FileSystemConfigs": "file systems",
-    "DeadLetterConfig": "dead-letter queues",
     "CodeSigningConfigArn": "code signing",
     "TenancyConfig": "tenants",
     "CapacityProviderConfig": "capacity providers",

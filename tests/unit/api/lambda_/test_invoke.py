@@ -5,16 +5,18 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mayfly.api.lambda_.invoke import invoke_fast
-from mayfly.api.message import Headers, Response
+from mayfly.api.message import Headers, Principal, Response
 from mayfly.model.errors import MayflyError, StorageFailed, TooManyRequests
+from mayfly.model.grant import Grant, GrantKind
 from mayfly.model.invocation import ErrorKind, Outcome
+from tests.support.aws_call import principal
 from tests.support.lambda_api import LambdaApi
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
@@ -27,6 +29,7 @@ class BothWays:
     """Sends each invoke both ways, sees that they agree, and gives back the short-cut's answer."""
 
     api: LambdaApi
+    principal: Principal = field(default_factory=lambda: principal("lambda"))
 
     async def __call__(
         self,
@@ -45,6 +48,7 @@ class BothWays:
             headers=Headers(pairs),
             body=body,
             request_id="the-request-id",
+            principal=self.principal,
         )
         slow = await self.api.caller.raw(
             "POST",
@@ -52,6 +56,7 @@ class BothWays:
             query=f"Qualifier={qualifier}" if qualifier else "",
             body=body,
             headers=given,
+            caller=self.principal,
         )
         assert (fast.status, fast.body) == (slow.status, slow.body)
         assert _told(fast) == _told(slow)
@@ -174,7 +179,13 @@ async def test_a_header_that_is_none_of_lambda_s_is_a_validation_error(
 @pytest.mark.parametrize("name", ["a b", "..", "x" * 65, "x" * 300, "ä"])
 async def test_a_name_that_is_none_is_refused(api: LambdaApi, name: str) -> None:
     response = await invoke_fast(
-        api.platform, name=name, qualifier="", headers=Headers(), body=b"", request_id="r"
+        api.platform,
+        name=name,
+        qualifier="",
+        headers=Headers(),
+        body=b"",
+        request_id="r",
+        principal=principal("lambda"),
     )
     assert response.status in (400, 404)
 
@@ -259,3 +270,40 @@ async def test_a_failure_of_the_platform_is_a_500_of_ours(invoke: BothWays) -> N
 async def test_a_tenant_is_not_left_out_silently(invoke: BothWays) -> None:
     response = await invoke(headers={"X-Amz-Tenant-Id": "blue"})
     assert (response.status, code_of(response)) == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize("kind", ["RequestResponse", "Event", "DryRun"])
+@pytest.mark.parametrize("name", ["other", "000000000000:function:other", "nowhere"])
+async def test_a_function_calls_what_it_was_granted_and_nothing_else(
+    invoke: BothWays, kind: str, name: str
+) -> None:
+    await invoke.api.make("other")
+    grants = (Grant(GrantKind.INVOKE, "hello"),)
+    invoke.principal = replace(invoke.principal, function_name="f", grants=grants)
+    headers = {"X-Amz-Invocation-Type": kind}
+    assert (await invoke(headers=headers)).status < 300
+    refused = await invoke(name=name, headers=headers)
+    assert (refused.status, code_of(refused)) == (403, "AccessDeniedException")
+    assert 'invoke = ["' in message_of(refused)
+
+
+async def test_a_signature_for_another_service_calls_nothing(api: LambdaApi) -> None:
+    await api.make()
+    response = await invoke_fast(
+        api.platform,
+        name="hello",
+        qualifier="",
+        headers=Headers(),
+        body=b"{}",
+        request_id="r",
+        principal=principal("s3"),
+    )
+    assert (response.status, code_of(response)) == (403, "InvalidSignatureException")
+    assert not api.platform.engine.calls
+
+
+async def test_an_event_keeps_its_trace_and_its_version(invoke: BothWays) -> None:
+    headers = {"X-Amz-Invocation-Type": "Event", "X-Amzn-Trace-Id": "Root=1-a"}
+    await invoke(headers=headers)
+    event = invoke.api.platform.engine.events[0]
+    assert (event.trace_id, event.qualifier, event.source) == ("Root=1-a", "$LATEST", "invoke")

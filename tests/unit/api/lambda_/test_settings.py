@@ -91,8 +91,8 @@ async def test_a_variable_with_a_nul_is_refused(api: LambdaApi) -> None:
         ({"Publish": True}, "Publish"),
         ({"Layers": ["arn:aws:lambda:us-east-1:000000000000:layer:x:1"]}, "Layers"),
         ({"VpcConfig": {"SubnetIds": ["subnet-1"]}}, "VpcConfig"),
-        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:q"}},
-         "DeadLetterConfig"),
+        ({"DeadLetterConfig": {"TargetArn": "arn:aws:sns:us-east-1:000000000000:t"}},
+         "SNS topics"),
     ],
 )  # fmt: skip
 async def test_what_is_not_available_is_refused_and_not_left_out(
