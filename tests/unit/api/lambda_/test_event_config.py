@@ -19,8 +19,12 @@ QUEUE = "arn:aws:sqs:us-east-1:000000000000:records"
 BUCKET = "arn:aws:s3:::failures"
 
 
-async def put(api: LambdaApi, operation: str = "Put", **members: object) -> dict[str, object]:
-    return await api.call(f"{operation}FunctionEventInvokeConfig", FunctionName="hello", **members)
+async def put(api: LambdaApi, **members: object) -> dict[str, object]:
+    return await api.call("PutFunctionEventInvokeConfig", FunctionName="hello", **members)
+
+
+async def update(api: LambdaApi, **members: object) -> dict[str, object]:
+    return await api.call("UpdateFunctionEventInvokeConfig", FunctionName="hello", **members)
 
 
 def destinations(success: str = "", failure: str = "") -> dict[str, object]:
