@@ -15,7 +15,7 @@ import msgspec
 
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.stores.tables.definition import Definition, Stream
-from mayfly.stores.tables.errors import TableInUse, TableNotFound
+from mayfly.stores.tables.errors import InvalidRequest, TableInUse, TableNotFound
 from mayfly.stores.tables.schema import COMPONENT, STEPS, Doomed, TableSite
 
 Numbers = Callable[[], int]
@@ -127,13 +127,18 @@ class Catalog:
 
         Raises:
             TableNotFound: There is none of this name.
-            TableInUse: It is protected.
+            InvalidRequest: It is protected.
         """
 
         def work(connection: sqlite3.Connection) -> Definition:
             gone = _read(connection, name)
             if gone is None:
                 raise TableNotFound(f"Requested resource not found: Table: {name} not found")
+            if gone.protected:
+                raise InvalidRequest(
+                    "Resource cannot be deleted as it is currently protected against deletion. "
+                    f"Disable deletion protection first: {gone.arn}"
+                )
             connection.execute("DELETE FROM table_definition WHERE table_id = ?", (gone.table_id,))
             _doom(connection, Doomed.TABLE, [gone.table_id])
             _doom(connection, Doomed.INDEX, (one.index_id for one in gone.indexes))

@@ -117,7 +117,6 @@ class Stream(msgspec.Struct, frozen=True):
         stream_id: Of its records in the database.
         label: Its creation's time, as in its ARN.
         ended_ms: When it was disabled, 0 while it is not.
-        first_sequence: No record of it is older.
     """
 
     stream_id: int
@@ -126,7 +125,6 @@ class Stream(msgspec.Struct, frozen=True):
     view: StreamView
     key: Key
     created_ms: int
-    first_sequence: int
     ended_ms: int = 0
 
     @property

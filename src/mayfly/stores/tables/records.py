@@ -112,6 +112,12 @@ def given_sequence(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def oldest_sequence(connection: sqlite3.Connection) -> int:
+    """The lowest sequence of any record that is still there; 0 where there is none."""
+    (oldest,) = connection.execute("SELECT min(sequence) FROM stream_record").fetchone()
+    return int(oldest or 0)
+
+
 def record_document(row: StreamRow, stream_arn: str, *, for_function: bool = False) -> bytes:
     """A record as JSON.
 

@@ -217,6 +217,10 @@ class TableStore:
         """The highest sequence of any record so far: what comes later is above it."""
         return self._store.read_nowait(records.given_sequence)
 
+    def oldest_sequence(self) -> int:
+        """No record that is still there has a lower sequence."""
+        return self._store.read_nowait(records.oldest_sequence)
+
     def when_changed(self, table_name: str, wake: Callable[[], None]) -> Callable[[], None]:
         """Call `wake` on the event loop after each commit that a table's stream tells of.
 

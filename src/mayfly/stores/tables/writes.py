@@ -30,7 +30,7 @@ _UPDATED_TOO_LARGE = "Item size to update has exceeded the maximum allowed size"
 class Condition(Protocol):
     """What must hold of the item as it is."""
 
-    def holds(self, item: Item) -> bool:
+    def holds(self, item: Item, /) -> bool:
         """Whether it does; an item that is not there is an empty one."""
         ...
 

@@ -1,0 +1,1 @@
+"""The service "dynamodbstreams": what happened to items, on `stores.tables`."""
