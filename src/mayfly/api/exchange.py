@@ -118,6 +118,25 @@ class Exchange:
             announced is None or announced > discard_bytes_max or "expect" in self.headers
         )
 
+    async def next_part(self) -> tuple[bytes, bool]:
+        """Some more of the body, and whether there is more; for a body that is a stream.
+
+        Raises:
+            Disconnected: The client broke off.
+        """
+        message = await self._next_chunk()
+        return message["body"], message["more_body"]
+
+    async def drop_body(self, discard_bytes_max: int) -> None:
+        """Throw away what is left of a body, or cut it off where that is too much.
+
+        Raises:
+            Disconnected: The client broke off.
+        """
+        self.refuse_body(discard_bytes_max)
+        if not self.closing:
+            await self._discard(discard_bytes_max)
+
     async def _discard(self, bytes_max: int) -> None:
         size = 0
         while size <= bytes_max:
@@ -143,7 +162,7 @@ class Exchange:
         headers = response.headers.copy()
         if not any(name == b"x-amzn-requestid" for name, _ in headers):
             headers.append((b"x-amzn-requestid", self.request_id.encode()))
-        if response.status not in _BODILESS:
+        if response.status not in _BODILESS and not response.is_head:
             headers.append((b"content-length", b"%d" % len(response.body)))
         if self.closing:
             headers.append(_CLOSE)

@@ -7,7 +7,7 @@ it; a path and a query string stay as they came, percent-encoded.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, ItemsView, Iterable
+from collections.abc import Awaitable, Callable, ItemsView, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mayfly.model.grant import Grant, GrantKind

@@ -1,0 +1,1 @@
+"""S3's face of the object store: routes, signatures of streams, documents and errors."""
