@@ -131,8 +131,17 @@ def kind_of(value: AttributeValue) -> str:
 
 
 def text_size(text: str) -> int:
-    """Bytes of a text in UTF-8."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+    """Bytes of a text in UTF-8.
+
+    Raises:
+        UnreadableValue: Half of a surrogate pair has none.
+    """
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise UnreadableValue("a String must be Unicode that UTF-8 can hold") from None
 
 
 def equal(one: AttributeValue, other: AttributeValue) -> bool:
