@@ -88,6 +88,7 @@ async def _objects(base: Foundation, events: Events, stack: contextlib.AsyncExit
         clock=base.platform.clock,
         ids=base.platform.ids,
         notify=objects.notify,
+        announce=objects.announce,
     )
     stack.push_async_callback(store.close)
     base.outbox.employ("s3", store.carrier)

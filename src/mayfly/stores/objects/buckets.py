@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 
 from mayfly.stores.objects.bucket import Bucket, BucketSettings
-from mayfly.stores.objects.changes import Change, Changes, no_bucket
+from mayfly.stores.objects.changes import Announce, Change, Changes, no_bucket
 from mayfly.stores.objects.record import Cause
 from mayfly.stores.objects.refusals import BucketNotEmpty, BucketTaken, TooManyBuckets
 from mayfly.stores.objects.schema import read_settings, write_settings
@@ -20,8 +20,9 @@ _NOBODY = Cause()
 class Buckets:
     """The buckets of an `ObjectStore`."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, announce: Announce) -> None:
         self._changes = changes
+        self._announce = announce
         self._by_name: dict[str, Bucket] = {}
 
     async def load(self) -> None:
@@ -102,11 +103,17 @@ class Buckets:
 
         await self._changes.make(name, _NOBODY, work, forget)
 
-    async def change(self, name: str, change: Callable[[BucketSettings], BucketSettings]) -> Bucket:
+    async def change(
+        self,
+        name: str,
+        change: Callable[[BucketSettings], BucketSettings],
+        cause: Cause = _NOBODY,
+    ) -> Bucket:
         """Replace the settings by what `change` makes of them: pure, inside the transaction.
 
         `change(lambda s: dataclasses.replace(s, cors=rules))`. It may refuse by raising a
-        MayflyError. Whether notification rules make sense is the caller's to check.
+        MayflyError. When the notification rules are others than before, each queue that they name
+        is sent a test message with them; whether targets exist is the caller's to check.
 
         Raises:
             NoSuchBucket.
@@ -114,13 +121,15 @@ class Buckets:
 
         def work(under: Change) -> Bucket:
             settings = change(under.settings)
+            if settings.notifications != under.settings.notifications:
+                under.post(self._announce(name, settings.notifications, under.moment))
             ((created_ms,),) = under.connection.execute(
                 "UPDATE bucket SET document = ? WHERE bucket_id = ? RETURNING created_ms",
                 (write_settings(settings), under.bucket_id),
             ).fetchall()
             return Bucket(under.bucket_id, name, created_ms, settings)
 
-        return await self._changes.make(name, _NOBODY, work, self._remember)
+        return await self._changes.make(name, cause, work, self._remember)
 
     def _remember(self, bucket: Bucket) -> None:
         self._by_name[bucket.name] = bucket

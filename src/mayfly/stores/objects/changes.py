@@ -63,6 +63,10 @@ class Moment:
     cause: Cause
 
 
+# Likewise, when a bucket gets other rules: what their targets are told first.
+Announce = Callable[[str, NotificationSettings, Moment], Iterable[Parcel]]
+
+
 class Change:
     """One transaction's work on one bucket; made anew for each run.
 
@@ -139,6 +143,10 @@ class Change:
         )
         self.connection.execute("DELETE FROM object_part WHERE owner = ?", (owner,))
 
+    def post(self, parcels: Iterable[Parcel]) -> None:
+        """Send parcels with this change; one whose target is gone is reported and dropped."""
+        self.kept += self._outbox.post(self.connection, parcels, self.moment.now_ms)
+
     def told(
         self, kind: ChangeKind, key: str, *, number: int, size: int, etag: str, version_id: str
     ) -> None:
@@ -158,8 +166,7 @@ class Change:
             time_ms=self.moment.now_ms,
             cause=self.moment.cause,
         )
-        parcels = self._notify(change, self.settings.notifications)
-        self.kept += self._outbox.post(self.connection, parcels, self.moment.now_ms)
+        self.post(self._notify(change, self.settings.notifications))
 
 
 class Changes:

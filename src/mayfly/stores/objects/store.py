@@ -27,7 +27,7 @@ from mayfly.ports import Clock, Ids, Sites, unwatched
 from mayfly.stores.objects.blobs import Blobs
 from mayfly.stores.objects.buckets import Buckets
 from mayfly.stores.objects.carrier import ObjectCarrier
-from mayfly.stores.objects.changes import Change, Changes, Kept, Notify, key_bytes
+from mayfly.stores.objects.changes import Announce, Change, Changes, Kept, Notify, key_bytes
 from mayfly.stores.objects.garbage import Collector, forget_unknown
 from mayfly.stores.objects.listing import page_of_objects, page_of_versions
 from mayfly.stores.objects.multipart import Multipart
@@ -92,12 +92,14 @@ class ObjectStore:
         clock: Clock,
         ids: Ids,
         notify: Notify,
+        announce: Announce,
         sites: Sites = unwatched,
     ) -> ObjectStore:
         """Open the tables and the folder; remove what a crash left half-written.
 
         Args:
             notify: Makes parcels of a change; `sources.objects.notify`.
+            announce: Makes the test messages of new rules; `sources.objects.announce`.
 
         Raises:
             StorageFailed: They cannot be made or read.
@@ -116,7 +118,7 @@ class ObjectStore:
             on_litter=collected.set,
         )
         collector = Collector(database, blobs, pins, collected, clock)
-        store = cls(changes, Buckets(changes), blobs, collector, pins)
+        store = cls(changes, Buckets(changes, announce), blobs, collector, pins)
         try:
             await forget_unknown(database, blobs)
             await store.buckets.load()
