@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Iterator
 
 from mayfly.drivers.egress.resolve import AddressRefused, Resolver
 from mayfly.telemetry import EgressMetrics, LogEvent, event_log
@@ -34,41 +35,61 @@ class Relay:
 
     async def attend(self, listener: socket.socket, host: str, port: int) -> None:
         """Serve one door until cancelled; then every connection through it is cut."""
+        closing = False
         async with asyncio.TaskGroup() as tasks:
 
             def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                tasks.create_task(self._relay(reader, writer, host, port))
+                if closing:
+                    # Accepted in the last turn of the loop: nobody would own it.
+                    writer.transport.abort()
+                else:
+                    task = tasks.create_task(self._relay(reader, writer, host, port))
+                    # Not in the task, which may be cancelled before its first line.
+                    task.add_done_callback(lambda _task: writer.transport.abort())
 
             server = await asyncio.start_server(came, sock=listener, limit=_BLOCK_BYTES)
             try:
                 await asyncio.Event().wait()
             finally:
+                closing = True
                 server.close()
 
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
     ) -> None:
+        try:
+            with self._counted():
+                await self._splice(reader, writer, *await self._connect(host, port))
+        except (OSError, AddressRefused, TimeoutError) as error:
+            self._refuse(writer, f"{host}:{port}", str(error) or "no answer")
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
         if self._connected >= CONNECTIONS_MAX:
-            self._refuse(writer, host, port, f"more than {CONNECTIONS_MAX} connections at once")
-            return
+            raise AddressRefused(f"more than {CONNECTIONS_MAX} connections at once")
         self._connected += 1
         try:
-            outer = await self._connect(host, port)
-        except (OSError, AddressRefused, TimeoutError) as error:
-            self._refuse(writer, host, port, str(error) or "no answer")
-        else:
-            self._metrics.connections += 1
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._pump(reader, outer[1], sent=True))
-                    tasks.create_task(self._pump(outer[0], writer, sent=False))
-            except* OSError:
-                pass  # A side was reset: both are cut below, which tells the other.
-            finally:
-                outer[1].transport.abort()
-                writer.transport.abort()
+            yield
         finally:
             self._connected -= 1
+
+    async def _splice(
+        self,
+        inner: asyncio.StreamReader,
+        to_inner: asyncio.StreamWriter,
+        outer: asyncio.StreamReader,
+        to_outer: asyncio.StreamWriter,
+    ) -> None:
+        """Move bytes both ways until both ends are done, or one of them is reset."""
+        self._metrics.connections += 1
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pump(inner, to_outer, sent=True))
+                tasks.create_task(self._pump(outer, to_inner, sent=False))
+        except* OSError:
+            pass  # A side was reset: both are cut below, which tells the other.
+        finally:
+            to_outer.transport.abort()
 
     async def _connect(
         self, host: str, port: int
@@ -96,12 +117,9 @@ class Relay:
         with contextlib.suppress(OSError, RuntimeError):
             writer.write_eof()
 
-    def _refuse(self, writer: asyncio.StreamWriter, host: str, port: int, why: str) -> None:
+    def _refuse(self, writer: asyncio.StreamWriter, target: str, why: str) -> None:
         self._metrics.failures += 1
-        event_log(
-            LogEvent.EGRESS_FAILED, function=self._function_name, target=f"{host}:{port}", error=why
-        )
+        event_log(LogEvent.EGRESS_FAILED, function=self._function_name, target=target, error=why)
         # As if the other host had reset it: a close that throws unsent data away (socket(7)).
         inner = writer.get_extra_info("socket")
         inner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        writer.transport.abort()
