@@ -173,15 +173,15 @@ def test_a_dot_in_a_name_is_a_part_of_the_name() -> None:
         (
             "a = a",
             (
-                "The first operand must be distinct from the remaining operands for this operator or "
-                "function; operator: =, first operand: [a]"
+                "The first operand must be distinct from the remaining operands for this "
+                "operator or function; operator: =, first operand: [a]"
             ),
         ),
         (
             "contains(#a, a[0].b) OR contains(a[1], #a[1])",
             (
-                "The first operand must be distinct from the remaining operands for this operator or "
-                "function; operator: contains, first operand: [a, [1]]"
+                "The first operand must be distinct from the remaining operands for this "
+                "operator or function; operator: contains, first operand: [a, [1]]"
             ),
         ),
         (
@@ -237,7 +237,8 @@ def test_a_dot_in_a_name_is_a_part_of_the_name() -> None:
         (
             "a BETWEEN :n AND :z",
             (
-                "The BETWEEN operator requires upper bound to be greater than or equal to lower bound; "
+                "The BETWEEN operator requires upper bound to be greater than or equal to lower "
+                "bound; "
                 "lower bound operand: AttributeValue: {N:1}, "
                 "upper bound operand: AttributeValue: {N:0}"
             ),
