@@ -18,6 +18,7 @@ from mayfly.model.errors import InvalidParameter, RequestTooLarge
 JSON_TYPE: tuple[bytes, bytes] = (b"content-type", b"application/json")
 TEXT_TYPE: tuple[bytes, bytes] = (b"content-type", b"text/plain; charset=utf-8")
 _CLOSE = (b"connection", b"close")
+_ID_NAMES = frozenset({b"x-amzn-requestid", b"x-amz-request-id"})
 _BODILESS = frozenset({204, 304})
 
 
@@ -160,7 +161,7 @@ class Exchange:
     async def reply(self, response: Response) -> None:
         """Send a whole reply; its length and, where it is missing, its id are added."""
         headers = response.headers.copy()
-        if not any(name == b"x-amzn-requestid" for name, _ in headers):
+        if not _is_named(headers):
             headers.append((b"x-amzn-requestid", self.request_id.encode()))
         if response.status not in _BODILESS and not response.is_head:
             headers.append((b"content-length", b"%d" % len(response.body)))
@@ -178,7 +179,9 @@ class Exchange:
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Begin a reply whose body comes in parts."""
         self.started = True
-        named = [*headers, (b"x-amzn-requestid", self.request_id.encode())]
+        named = headers
+        if not _is_named(headers):
+            named = [*headers, (b"x-amzn-requestid", self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": named})
 
     async def send_part(self, part: bytes, *, timeout_s: float, more: bool = True) -> None:
@@ -192,6 +195,11 @@ class Exchange:
                 await self._send({"type": "http.response.body", "body": part, "more_body": more})
         except TimeoutError:
             raise Disconnected from None
+
+
+def _is_named(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether the reply says its id: S3 has a name of its own for it, and no other beside it."""
+    return any(name in _ID_NAMES for name, _ in headers)
 
 
 def query_number(query: Mapping[str, str], name: str, default: float) -> float:

@@ -150,8 +150,8 @@ class BadRequest(S3Error):
     code = "BadRequest"
 
 
-def fact_headers(meta: ObjectMeta, request: Headers, overrides: Query) -> HeaderList:
-    """What a reader is told: all but the length and the range.
+def fact_headers(meta: ObjectMeta, overrides: Query) -> HeaderList:
+    """What a reader is told: all but the length, the range and the checksum.
 
     Args:
         overrides: The query; its `response-...` replace what was written with the object.
@@ -179,8 +179,6 @@ def fact_headers(meta: ObjectMeta, request: Headers, overrides: Query) -> Header
         headers.append((b"x-amz-tagging-count", b"%d" % len(facts.tags)))
     if facts.storage_class != STANDARD:
         headers.append((b"x-amz-storage-class", header(facts.storage_class)))
-    if request.find("x-amz-checksum-mode") is not None:
-        headers += checksum_headers(facts)
     return headers
 
 

@@ -60,7 +60,7 @@ async def put_notifications(call: Call) -> Response:
     if call.headers.get("x-amz-skip-destination-validation").lower() != "true":
         _require_targets(call, settings)
     await call.store.buckets.change(
-        call.bucket, lambda old: dataclasses.replace(old, notifications=settings)
+        call.bucket, lambda old: dataclasses.replace(old, notifications=settings), call.cause
     )
     return Response(200)
 
