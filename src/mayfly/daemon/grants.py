@@ -14,6 +14,7 @@ import logging
 import re
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from functools import partial
 
 from mayfly.api import credentials
 from mayfly.api.keys import Credential, Keys
@@ -24,6 +25,7 @@ from mayfly.model.errors import MayflyError, SnapshotFailed
 from mayfly.model.function import Function
 from mayfly.model.grant import GrantKind
 from mayfly.ports import Clock, Door, SnapshotSpec, Surroundings
+from mayfly.stores.secrets.store import SecretStore
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
 # An address, not a name: SDKs then put buckets into the path, and need no resolver.
@@ -33,7 +35,6 @@ _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _LITERALS = {"localhost": "127.0.0.1"}
 
 Attend = Callable[[socket.socket], Awaitable[None]]
-ResolveSecrets = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
 
 
 class SnapshotGrants:
@@ -47,11 +48,18 @@ class SnapshotGrants:
         self._attending: dict[str, list[asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._attend_endpoint: Attend | None = None
-        self._secrets: ResolveSecrets | None = None
+        self._secrets: SecretStore | None = None
+        self._renew: Callable[[str], None] = _nobody
+        self._watching: dict[str, list[Callable[[], None]]] = {}
 
-    def use_secrets(self, resolve: ResolveSecrets) -> None:
-        """Where secrets are; until then a function that was granted one has no snapshot."""
-        self._secrets = resolve
+    def use_secrets(self, secrets: SecretStore, renew: Callable[[str], None]) -> None:
+        """Where secrets are; until then a function that was granted one has no snapshot.
+
+        Args:
+            renew: Told the name of a function that has a snapshot with an old value.
+        """
+        self._secrets = secrets
+        self._renew = renew
 
     async def run(self, attend_endpoint: Attend) -> None:
         """Serve doors until cancelled.
@@ -77,7 +85,7 @@ class SnapshotGrants:
             endpoint = f"http://{_ENDPOINT.address}"
             environment |= credentials.variables(credential, endpoint)
             doors.append(_ENDPOINT)
-        environment |= await self._secret_variables(function)
+        environment |= self._secret_variables(function, snapshot_id)
         return Surroundings(environment, tuple(doors))
 
     def take_back(self, snapshot_id: str) -> None:
@@ -87,6 +95,8 @@ class SnapshotGrants:
             self._keys.remove(credential.access_key_id)
         for task in self._attending.pop(snapshot_id, ()):
             task.cancel()
+        for end in self._watching.pop(snapshot_id, ()):
+            end()
 
     def serve(self, spec: SnapshotSpec, listeners: Sequence[socket.socket]) -> None:
         """Take the listeners of a snapshot's doors (`ports.ServeDoors`)."""
@@ -105,17 +115,23 @@ class SnapshotGrants:
             else:
                 attending.append(self._tasks.create_task(_closing(work, listener)))
 
-    async def _secret_variables(self, function: Function) -> Mapping[str, str]:
+    def _secret_variables(self, function: Function, snapshot_id: str) -> Mapping[str, str]:
         names = [one.target for one in function.settings.grants if one.kind is GrantKind.SECRETS]
         if not names:
             return {}
         if self._secrets is None:
             raise SnapshotFailed(f"{function.name} was granted secrets, and there is no store")
         try:
-            values = await self._secrets(names)
+            values = self._secrets.resolve_nowait(names)
         except MayflyError as error:
             raise SnapshotFailed(f"a secret of {function.name} cannot be had: {error}") from error
+        renew = partial(self._renew, function.name)
+        self._watching[snapshot_id] = [self._secrets.when_changed(one, renew) for one in names]
         return {secret_variable(name): value for name, value in values.items()}
+
+
+def _nobody(function_name: str) -> None:
+    """Nobody renews snapshots yet."""
 
 
 def secret_variable(name: str) -> str:

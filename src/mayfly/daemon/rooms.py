@@ -141,7 +141,7 @@ async def open_rooms(
     base = Foundation(store, outbox, platform, engine, settings.secrets_key)
     events = await open_events(base, stack)
     if events.secrets is not None:
-        grants.use_secrets(events.secrets.resolve)
+        grants.use_secrets(events.secrets, engine.renew)
     return Rooms(platform, engine, driver, grants, _services(platform, events), events)
 
 

@@ -148,6 +148,10 @@ class Engine:
         """A function was created, updated or deleted: the next call uses what is current now."""
         self._tenants.function_changed(name)
 
+    def renew(self, name: str) -> None:
+        """Something that the function was granted has changed (a secret): new calls get it."""
+        self._tenants.renew(name)
+
     async def prepare(self, function: Function) -> Answer | None:
         """Make the snapshot ahead of the first call. A failed import is that call's answer.
 

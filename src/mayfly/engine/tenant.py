@@ -84,13 +84,26 @@ class Tenants:
             tenant.metrics = self._node.ports.metrics.function(name)
             self._turns.reserve(tenant.lane, current.settings.concurrency)
         key = None if current is None else current.snapshot_key
-        for pool in list(tenant.pools.values()):
+        for pool_key, pool in list(tenant.pools.items()):
             if key is not None and pool.function.version != LATEST:
                 continue
-            if pool.function.snapshot_key == key:
+            if pool_key == key:
                 pool.retired = False
             else:
                 pool.retire()
+        self._drop_if_gone(name)
+
+    def renew(self, name: str) -> None:
+        """What the function was granted has changed: the next call is on a new snapshot."""
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            return
+        event_log(LogEvent.FUNCTION_CHANGED, function=name, why="grants")
+        tenant.by_revision.clear()
+        # Under keys that nobody asks for, so that no later call revives them.
+        tenant.pools = {(pool.function.revision_id, pool): pool for pool in tenant.pools.values()}
+        for pool in list(tenant.pools.values()):
+            pool.retire()
         self._drop_if_gone(name)
 
     def tend(self, now_s: float) -> float:
