@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from mayfly.stores.tables.errors import InvalidRequest
 from mayfly.stores.tables.expressions.condition import Condition, compile_condition
@@ -24,8 +26,7 @@ _NAMES = "ExpressionAttributeNames"
 _VALUES = "ExpressionAttributeValues"
 
 
-@dataclass(frozen=True, slots=True)
-class Clauses:
+class Clauses(msgspec.Struct, frozen=True):
     """What a request says besides table, key and item; None where it does not say it."""
 
     condition: Condition | None = None
@@ -102,7 +103,7 @@ def read_clauses(operation: str, request: Mapping[str, object]) -> Clauses:
     else:
         clauses = _NONE
     if operation == "UpdateItem" and clauses.update is None:
-        return replace(clauses, update=Update([]))
+        return msgspec.structs.replace(clauses, update=Update([]))
     return clauses
 
 

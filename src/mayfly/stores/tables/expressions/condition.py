@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import assert_never, cast
 
+import msgspec
+
 from mayfly.stores.tables.errors import InvalidRequest
 from mayfly.stores.tables.expressions import predicates
 from mayfly.stores.tables.expressions.grammar import parse_condition
@@ -32,8 +34,7 @@ _KINDS = ("B", "NULL", "SS", "BOOL", "L", "BS", "N", "NS", "S", "M")
 _SIZED = frozenset({"S", "B", "SS", "NS", "BS", "L", "M"})
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(msgspec.Struct, frozen=True):
     """A condition or a filter, ready to be asked.
 
     Args:

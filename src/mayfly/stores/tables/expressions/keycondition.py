@@ -9,8 +9,9 @@ zero byte, and the least above all that start with `x` is `x` with its last byte
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, cast
+
+import msgspec
 
 from mayfly.stores.tables.definition import Key, KeyAttribute
 from mayfly.stores.tables.errors import InvalidRequest
@@ -52,16 +53,14 @@ class KeyRange(NamedTuple):
     high: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class KeyTest:
+class KeyTest(msgspec.Struct, frozen=True):
     """One attribute's part: "=", "<", "<=", ">", ">=", "BETWEEN" or "begins_with"."""
 
     operator: str
     values: tuple[AttributeValue, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class KeyCondition:
+class KeyCondition(msgspec.Struct, frozen=True):
     """A key condition, before it is known which key it is of.
 
     Args:

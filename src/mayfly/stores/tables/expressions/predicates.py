@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import cast
+
+import msgspec
 
 from mayfly.stores.tables.expressions.paths import Reader
 from mayfly.stores.tables.values import AttributeValue, Item, Kind, binary, equal, kind_of
@@ -32,8 +33,7 @@ MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _COMPARABLES: dict[str, Callable[[str], Comparable]] = {"S": str, "N": Decimal, "B": binary}
 
 
-@dataclass(frozen=True, slots=True)
-class Operand:
+class Operand(msgspec.Struct, frozen=True):
     """A constant where `constant` is set; `name` is a top-level attribute's, where it is one."""
 
     read: Reader

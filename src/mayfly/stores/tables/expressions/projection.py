@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import cast
+
+import msgspec
 
 from mayfly.stores.tables.errors import InvalidRequest
 from mayfly.stores.tables.expressions.grammar import parse_projection
@@ -15,19 +16,18 @@ from mayfly.stores.tables.expressions.tree import Step
 from mayfly.stores.tables.values import AttributeValue, Item
 
 
-@dataclass(frozen=True, slots=True)
-class Projection:
+class Projection(msgspec.Struct, frozen=True):
     """A projection, ready to be applied.
 
     Args:
         attributes: The top-level names that it shows, or shows parts of.
-        tree: Its paths, by step.
         flat: Whether all paths are top-level names.
+        tree: Its paths, by step; empty where they are flat.
     """
 
     attributes: frozenset[str]
-    tree: dict[Step, Branch]
     flat: bool
+    tree: dict[Step, Branch]
 
     def of(self, item: Item) -> Item:
         """The item's projected parts; a list's elements close up. Shares values with `item`."""
@@ -43,12 +43,12 @@ def projection_of(paths: Iterable[Steps]) -> Projection:
     Raises:
         Flaw: Two overlap.
     """
-    tree = tree_of(paths)
-    return Projection(
-        frozenset(cast("dict[str, Branch]", tree)),
-        tree,
-        all(not branch.branches for branch in tree.values()),
-    )
+    listed = list(paths)
+    names = frozenset([cast(str, path[0]) for path in listed])
+    # The usual one: different names. No path can be in another's way.
+    if len(names) == len(listed) and max(map(len, listed), default=1) == 1:
+        return Projection(names, flat=True, tree={})
+    return Projection(names, flat=False, tree=tree_of(listed))
 
 
 def compile_projection(text: str, placeholders: Placeholders) -> Projection:

@@ -7,8 +7,9 @@ order of their indices, so that indices behind a list's end append in that order
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Literal, assert_never, cast
+
+import msgspec
 
 from mayfly.stores.tables.errors import InvalidRequest
 from mayfly.stores.tables.expressions.condition import incorrect_operand
@@ -56,8 +57,7 @@ Source = Callable[[Item], AttributeValue]
 Change = Callable[[AttributeValue | None], AttributeValue | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(msgspec.Struct, frozen=True):
     """One path that is written: by a source, by a change of what is there, or removed."""
 
     steps: Steps
@@ -115,13 +115,32 @@ class Update:
             InvalidRequest: An operand or a path does not fit the item.
         """
         before = key if old is None else old
+        if self._flat:
+            return self._apply_flat(before)
         sources = [None if one.source is None else one.source(before) for one in self._writes]
         document = Document(before)
         for removal in self._removals:
             document.remove(removal.steps)
         for write, value in zip(self._writes, sources, strict=True):
             _put(document, write, value)
-        return document.item if self._flat else document.close()
+        return document.close()
+
+    def _apply_flat(self, before: Item) -> Item:
+        """As `apply`, where every path is a top-level name."""
+        new = dict(before)
+        for removal in self._removals:
+            new.pop(cast(str, removal.steps[0]), None)
+        for write in self._writes:
+            name = cast(str, write.steps[0])
+            if write.source is not None:
+                new[name] = write.source(before)
+            elif write.change is not None:
+                value = write.change(before.get(name))
+                if value is None:
+                    new.pop(name, None)
+                else:
+                    new[name] = value
+        return new
 
     def returned(self, kind: ReturnValues, old: Item | None, new: Item) -> Item | None:
         """What ReturnValues asks for; None where there is nothing to show."""
