@@ -70,13 +70,16 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Talk(socketserver.StreamRequestHandler):
-    server: _Server
+    @property
+    def _box(self) -> Mailbox:
+        assert isinstance(self.server, _Server)
+        return self.server.box
 
     def handle(self) -> None:
         with contextlib.ExitStack() as stack:
             self._say("220 test")
             while line := self.rfile.readline().decode().rstrip("\r\n"):
-                self.server.box.lines.append(line)
+                self._box.lines.append(line)
                 verb = line.split()[0].upper()
                 self._say(_REPLIES.get(verb, "250 yes"))
                 if verb == "QUIT":
@@ -93,12 +96,12 @@ class _Talk(socketserver.StreamRequestHandler):
         mail = b""
         while (part := self.rfile.readline()) != b".\r\n":
             mail += part
-        self.server.box.mails.append(mail)
+        self._box.mails.append(mail)
         self._say("250 kept")
 
     def _seal(self, stack: contextlib.ExitStack) -> bool:
         try:
-            sealed = self.server.box.tls.wrap_socket(self.request, server_side=True)
+            sealed = self._box.tls.wrap_socket(self.request, server_side=True)
         except ssl.SSLError:
             return False
         self.request = stack.enter_context(sealed)
