@@ -44,6 +44,8 @@ _KEYWORDS = frozenset({"AND", "OR", "NOT", "BETWEEN", "IN"})
 _CONDITION_FUNCTIONS = frozenset(
     {"attribute_exists", "attribute_not_exists", "attribute_type", "begins_with", "contains"}
 )
+_UPDATE_FUNCTIONS = frozenset({"if_not_exists", "list_append"})
+_FUNCTIONS = _CONDITION_FUNCTIONS | _UPDATE_FUNCTIONS | {"size"}
 _SECTIONS = ("SET", "REMOVE", "ADD", "DELETE")
 
 # How grave a fault is that is not of the syntax: the smallest is told.
@@ -148,6 +150,11 @@ def _misuse(cursor: Cursor, call: Call) -> None:
         "The function is not allowed to be used this way in an expression; "
         f"function: {call.function}",
     )
+
+
+def _refuse_unknown(cursor: Cursor, call: Call) -> None:
+    if call.function not in _FUNCTIONS:
+        cursor.note(_FUNCTION, f"Invalid function name; function: {call.function}")
 
 
 class _Conditions:
@@ -276,9 +283,11 @@ class _Conditions:
             cursor.refuse()
         function = cursor.step().text
         cursor.count_operator()
-        if function not in _CONDITION_FUNCTIONS and function != "size":
-            cursor.note(_FUNCTION, f"Invalid function name; function: {function}")
-        return Call(function, self._list())
+        call = Call(function, self._list())
+        _refuse_unknown(cursor, call)
+        if function in _UPDATE_FUNCTIONS:
+            _misuse(cursor, call)
+        return call
 
     def _list(self) -> tuple[Operand, ...]:
         cursor = self._cursor
@@ -379,8 +388,7 @@ class _Updates:
         cursor.want(")")
         cursor.ascend()
         call = Call(function, tuple(operands))
-        if function not in {"if_not_exists", "list_append"}:
-            cursor.note(_FUNCTION, f"Invalid function name; function: {function}")
-        elif function == "list_append" and inside:
+        _refuse_unknown(cursor, call)
+        if function not in _UPDATE_FUNCTIONS or (function == "list_append" and inside):
             _misuse(cursor, call)
         return call

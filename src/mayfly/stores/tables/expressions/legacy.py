@@ -143,6 +143,11 @@ def _expected(name: str, given: Mapping[str, object]) -> Predicate:
     exists, operator = given.get("Exists"), given.get("ComparisonOperator")
     _refuse_together(name, given)
     if operator is not None:
+        if value is values is None and operator not in {"NULL", "NOT_NULL"}:
+            raise InvalidRequest(
+                f"{_INVALID}Value or AttributeValueList must be used with ComparisonOperator: "
+                f"{operator} for Attribute: {name}"
+            )
         listed = values if values is not None else [] if value is None else [value]
         return _comparison(
             name, *_compared({"ComparisonOperator": operator, "AttributeValueList": listed})

@@ -167,7 +167,7 @@ def test_faulty_placeholders_are_refused_in_dynamodbs_words(
         {"ConditionExpression": "a = :v", "ExpressionAttributeValues": []},
         {"ConditionExpression": "a = :v", "ExpressionAttributeValues": {":v": {"S": 5}}},
         {"ConditionExpression": "a = :v", "ExpressionAttributeNames": {"#v": 5}},
-        {"Expected": {"a": {"ComparisonOperator": 5}}},
+        {"Expected": {"a": {"ComparisonOperator": 5, "AttributeValueList": []}}},
         {"Expected": {"a": {"ComparisonOperator": "EQ", "AttributeValueList": {}}}},
     ],
 )

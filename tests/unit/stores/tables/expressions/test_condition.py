@@ -132,6 +132,13 @@ def test_a_dot_in_a_name_is_a_part_of_the_name() -> None:
         ("foo(a)", "Invalid function name; function: foo"),
         ("SIZE(a) = :v", "Invalid function name; function: SIZE"),
         (
+            "if_not_exists(a, b) = :v",
+            (
+                "The function is not allowed to be used this way in an expression; "
+                "function: if_not_exists"
+            ),
+        ),
+        (
             "size(a)",
             "The function is not allowed to be used this way in an expression; function: size",
         ),

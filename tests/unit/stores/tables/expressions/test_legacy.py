@@ -136,6 +136,13 @@ def test_attributes_to_get_are_a_projection() -> None:
             {"AttributeValueList": [{"S": "a"}]},
             "AttributeValueList can only be used with a ComparisonOperator for Attribute: a",
         ),
+        (
+            {"ComparisonOperator": "EQ"},
+            (
+                "Value or AttributeValueList must be used with ComparisonOperator: EQ "
+                "for Attribute: a"
+            ),
+        ),
         (compared("EQ"), "Invalid number of argument(s) for the EQ ComparisonOperator"),
         (
             compared("NULL", {"S": "a"}),
