@@ -37,6 +37,9 @@ COMMANDS = {
     "timeline": "Show the latest calls: born, parked, event, answered, died.",
     "rm": "Remove functions.",
     "run": "Run a script once in a sealed isolate.",
+    "events": "See asynchronous calls that wait or failed, and run them again.",
+    "secret": "Keep secrets for functions and webhooks.",
+    "webhook": "Make URLs that verify what is posted and call a function.",
     "completion": "Print a shell's completion script.",
     "version": "Print the version.",
 }

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mayfly.api.control.events import EventControl
 from mayfly.api.control.routes import Route
 from mayfly.api.control.secrets import SecretControl
 from mayfly.api.control.webhooks import WebhookControl
@@ -147,6 +148,7 @@ async def _queues(base: Foundation, events: Events) -> None:
     base.outbox.employ("sqs", store)
     events.queues = store
     events.whole["sqs"] = SqsService(store, platform.ids, platform.endpoint)
+    events.control |= EventControl(store).routes
     events.sources.append(store.run)
 
 

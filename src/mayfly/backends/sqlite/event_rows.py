@@ -1,4 +1,8 @@
-"""The backlog's statements, and what stands between a row and an `Event`. Knows no transaction."""
+"""The backlog's statements, and what stands between a row and an `Event`.
+
+It runs in whatever transaction it is called in and begins none. Every look-up for a lease goes
+along the index (function, state, ready_ms), so that a long backlog costs no more than a short one.
+"""
 
 from __future__ import annotations
 
