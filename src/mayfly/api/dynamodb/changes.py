@@ -1,4 +1,8 @@
-"""What UpdateTable asks for, as a change from one definition to the next."""
+"""What UpdateTable asks for, as a change from one definition to the next.
+
+It is applied to the definition that the transaction finds, so it refuses there what does not fit;
+nothing of it is done here.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A table as DescribeTable tells it."""
+"""A table as DescribeTable tells it: its definition and its figures under AWS's names.
+
+Nothing is looked up here; whoever asks has counted before, or tells a table that is new.
+"""
 
 from __future__ import annotations
 

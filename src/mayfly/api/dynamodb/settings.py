@@ -1,4 +1,8 @@
-"""Time to live, tags, limits and endpoints: what is set or told besides tables and items."""
+"""Time to live, tags, limits and endpoints: what is set or told besides tables and items.
+
+The time to live is an index of its own kind, so that setting it fills one and unsetting it drops
+one; what ends is removed by the store's keeper.
+"""
 
 from __future__ import annotations
 
