@@ -1,4 +1,8 @@
-"""All clauses of a request at once: expressions, or the parameters before them, never both."""
+"""All clauses of a request at once: expressions, or the parameters before them, never both.
+
+The one door for those who answer requests. Of several faults the one is told that AWS tells; no
+clause is used before all are read, so a request is refused whole.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Conditions: a parsed expression and a request's placeholders become one function of an item."""
+"""Conditions: a parsed expression and a request's placeholders become one function of an item.
+
+Whatever can be known to be wrong without an item is refused here, in the order of the text; an
+item itself never makes a condition fail, it only makes it false.
+"""
 
 from __future__ import annotations
 

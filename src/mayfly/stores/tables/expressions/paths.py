@@ -1,4 +1,8 @@
-"""Document paths: reading what they lead to, and which of them get into each other's way."""
+"""Document paths: reading what they lead to, and which of them get into each other's way.
+
+A path here is resolved: its steps are names and indices, no placeholders. Nothing is written
+through it; `document` does that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""A request's #names and :values: what they stand for, and which of them no expression used."""
+"""A request's #names and :values: what they stand for, and which of them no expression used.
+
+One of these belongs to one request. Values are handed out as they are, never copied: whoever
+stores one shares it with the request.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Projections: the parts of an item that a request asks for, merged into one item."""
+"""Projections: the parts of an item that a request asks for, merged into one item.
+
+Also what ReturnValues shows of an update. Values are shared with the item, never changed; what an
+item lacks is left out, and so is a container of which nothing is left.
+"""
 
 from __future__ import annotations
 
