@@ -52,14 +52,14 @@ class ScheduleSource:
         """Hand over what is due, until cancelled."""
         while True:
             try:
-                wait_s = await self._turn()
+                wait_s = await self.turn()
             except MayflyError as error:
                 event_log(LogEvent.SCHEDULE_FAILED, level=logging.ERROR, error=error.message)
                 wait_s = _RETRY_S
             self._alarm.set(self._clock.monotonic_s() + wait_s)
             await self._alarm.wait()
 
-    async def _turn(self) -> float:
+    async def turn(self) -> float:
         """Do all that can be done now; how many seconds may pass until the next look."""
         await self._follow_clock()
         while due := self._store.due_nowait(self._now_ms(), _PAGE):

@@ -1,4 +1,7 @@
-"""Schedules and groups under AWS's names, and the tokens by which lists go on."""
+"""Schedules and groups under AWS's names, and the tokens by which lists go on.
+
+A token is the last entry's names, so that a list goes on after it whatever was added or removed.
+"""
 
 from __future__ import annotations
 

