@@ -185,14 +185,13 @@ class Binder:
 
 
 def refuse_kind(operator: str, operand: Operand, kinds: frozenset[str]) -> None:
-    """Refuse a constant of a kind that an operator or function cannot use.
+    """Refuse an operand that is always of a kind that an operator or function cannot use.
 
     Raises:
         Flaw: It is one.
     """
-    value = operand.constant
-    if value is not None and (kind := kind_of(value)) not in kinds:
-        raise incorrect_operand(operator, kind)
+    if operand.kind and operand.kind not in kinds:
+        raise incorrect_operand(operator, operand.kind)
 
 
 def incorrect_operand(operator: str, kind: str) -> Flaw:

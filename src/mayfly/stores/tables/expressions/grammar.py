@@ -179,23 +179,37 @@ class _Conditions:
         return Or(tuple(parts))
 
     def _conjunction(self) -> Test | Operand:
-        first = self._negation()
+        first = self._term()
         if not self._cursor.at_word("AND"):
             return first
         parts = [self._test(first)]
         while self._cursor.take_word("AND"):
             self._cursor.count_operator()
-            parts.append(self._test(self._negation()))
+            parts.append(self._test(self._term()))
         return And(tuple(parts))
 
-    def _negation(self) -> Test | Operand:
-        if not self._cursor.take_word("NOT"):
-            return self._primary()
-        self._cursor.count_operator()
-        self._cursor.descend()
-        part = self._test(self._negation())
-        self._cursor.ascend()
-        return Not(part)
+    def _term(self) -> Test | Operand:
+        """A comparison, or what stands in parentheses; one call a level, since levels are many."""
+        cursor = self._cursor
+        negations = 0
+        while cursor.take_word("NOT"):
+            cursor.count_operator()
+            negations += 1
+        if cursor.at("("):
+            opened = cursor.place
+            cursor.step()
+            cursor.descend()
+            found = self._disjunction()
+            cursor.ascend()
+            self._close(opened)
+        else:
+            found = self._bare()
+        if _is_operand(found):
+            found = self._compared(found)
+        if not negations:
+            return found
+        test = self._test(found)
+        return Not(test) if negations % 2 else test
 
     def _test(self, parsed: Test | Operand) -> Test:
         """What stands where a truth must stand."""
@@ -205,10 +219,8 @@ class _Conditions:
             _misuse(self._cursor, parsed)
         return parsed
 
-    def _primary(self) -> Test | Operand:
-        left = self._unit()
-        if not _is_operand(left):
-            return left
+    def _compared(self, left: Operand) -> Test | Operand:
+        """An operand and what it is compared with, if anything."""
         cursor = self._cursor
         token = cursor.token
         if token.kind is Kind.SIGN and token.text in _COMPARATORS:
@@ -235,18 +247,6 @@ class _Conditions:
                 f"number of operands: {len(options)}",
             )
         return options
-
-    def _unit(self) -> Test | Operand:
-        cursor = self._cursor
-        if not cursor.at("("):
-            return self._bare()
-        opened = cursor.place
-        cursor.step()
-        cursor.descend()
-        inner = self._disjunction()
-        cursor.ascend()
-        self._close(opened)
-        return inner
 
     def _operand(self) -> Operand:
         cursor = self._cursor

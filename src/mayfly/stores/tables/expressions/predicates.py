@@ -34,16 +34,20 @@ _COMPARABLES: dict[str, Callable[[str], Comparable]] = {"S": str, "N": Decimal, 
 
 
 class Operand(msgspec.Struct, frozen=True):
-    """A constant where `constant` is set; `name` is a top-level attribute's, where it is one."""
+    """A constant where `constant` is set; `name` is a top-level attribute's, where it is one.
+
+    `kind` is that of every value it can be, "" where that depends on the item.
+    """
 
     read: Reader
     constant: AttributeValue | None = None
     name: str = ""
+    kind: str = ""
 
 
 def constant(value: AttributeValue) -> Operand:
     """An operand that is the same for every item."""
-    return Operand(lambda _: value, value)
+    return Operand(lambda _: value, value, kind=kind_of(value))
 
 
 def exists(operand: Operand) -> Predicate:
@@ -179,7 +183,7 @@ def size(operand: Operand) -> Operand:
         return {"N": str(len(cast("str | list[object]", value[cast(Kind, kind)])))}
 
     value = operand.constant
-    return Operand(measure, None if value is None else measure({}))
+    return Operand(measure, None if value is None else measure({}), kind="N")
 
 
 def negated(test: Predicate) -> Predicate:

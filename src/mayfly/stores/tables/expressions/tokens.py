@@ -12,8 +12,9 @@ from typing import NamedTuple, NoReturn
 
 EXPRESSION_BYTES_MAX = 4096
 OPERATORS_MAX = 300
-# DynamoDB's own bound is not known; ours keeps the parser off Python's recursion limit.
-NESTING_MAX = 48
+# As deep as 300 operators can be when each is put into parentheses, as boto3 does. It also keeps
+# the parser, at three calls a level, off Python's recursion limit.
+NESTING_MAX = 150
 INDEX_MAX = 2**31 - 1
 
 

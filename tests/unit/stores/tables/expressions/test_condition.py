@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from boto3.dynamodb.conditions import Attr, ConditionExpressionBuilder
+from boto3.dynamodb.types import TypeSerializer
 
 from mayfly.stores.tables.expressions import Placeholders, compile_condition
 from tests.unit.stores.tables.expressions.asking import holds, refuses
@@ -224,6 +226,20 @@ def test_a_dot_in_a_name_is_a_part_of_the_name() -> None:
             ),
         ),
         (
+            "size(size(a)) = :n",
+            (
+                "Incorrect operand type for operator or function; "
+                "operator or function: size, operand type: N"
+            ),
+        ),
+        (
+            "begins_with(a, size(b))",
+            (
+                "Incorrect operand type for operator or function; "
+                "operator or function: begins_with, operand type: N"
+            ),
+        ),
+        (
             "attribute_type(a, :v)",
             (
                 "Invalid attribute type name found; type: v, "
@@ -267,8 +283,8 @@ def test_a_dot_in_a_name_is_a_part_of_the_name() -> None:
             "Expression size has exceeded the maximum allowed size; expression size: 4097",
         ),
         (
-            "(" * 60 + "a = :v" + ")" * 60,
-            "The expression is nested more than 48 levels deep",
+            "(" * 160 + "a = :v" + ")" * 160,
+            "The expression is nested more than 150 levels deep",
         ),
         (
             f"a[{'9' * 12}] = :v",
@@ -295,6 +311,28 @@ def test_a_faulty_condition_is_refused_in_dynamodbs_words(text: str, told: str) 
         ExpressionAttributeNames={"#a": "a"},
         ExpressionAttributeValues=values,
     )
+
+
+def test_150_conditions_may_be_joined_as_boto3_joins_them() -> None:
+    text = "a = :v"
+    for _ in range(149):
+        text = f"({text} AND a = :v)"
+    assert holds(text, {"a": {"S": "v"}}, {":v": {"S": "v"}})
+    assert not holds(text, {"a": {"S": "w"}}, {":v": {"S": "v"}})
+
+
+def test_conditions_that_boto3_builds_are_understood() -> None:
+    built = (Attr("s").eq("hello") & ~Attr("q").exists()) | (
+        Attr("n").between(11, 12) & Attr("s").size().gt(3) & Attr("l").contains("x")
+    )
+    built &= Attr("s").is_in(["x", "hello"]) & Attr("m.k").attribute_type("M")
+    expression = ConditionExpressionBuilder().build_expression(built)
+    values = {
+        name: TypeSerializer().serialize(value)
+        for name, value in expression.attribute_value_placeholders.items()
+    }
+    names = expression.attribute_name_placeholders
+    assert holds(expression.condition_expression, ITEM, values, names)
 
 
 def test_a_condition_knows_which_attributes_it_reads() -> None:
