@@ -35,6 +35,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body_ended",
         "_receive",
         "_send",
         "closing",
@@ -56,6 +57,7 @@ class Exchange:
         self.request_id = request_id
         self.started = False
         self.closing = False
+        self._body_ended = False
 
     @property
     def query_string(self) -> str:
@@ -134,6 +136,9 @@ class Exchange:
         Raises:
             Disconnected: The client broke off.
         """
+        bodiless = self.announced_bytes() is None and "transfer-encoding" not in self.headers
+        if bodiless or self._body_ended:
+            return
         self.refuse_body(discard_bytes_max)
         if not self.closing:
             await self._discard(discard_bytes_max)
@@ -151,6 +156,7 @@ class Exchange:
         message = await self._receive()
         if message["type"] != "http.request":
             raise Disconnected
+        self._body_ended = not message["more_body"]
         return message
 
     async def wait_disconnected(self) -> None:

@@ -55,7 +55,8 @@ class Addresses:
         query = exchange.query_string.lower()
         if "x-amz-credential=" in query:
             return _SCOPE_ENCODED in query or _SCOPE in query
-        if any(mark in headers.get("host") for mark in _MARKS):
+        host = headers.get("host")
+        if any(mark in host for mark in _MARKS) or "awsaccesskeyid=" in query:
             return True
         match exchange.method:
             case "POST":

@@ -55,7 +55,6 @@ class Call:
 
     Args:
         query: Decoded; of a name that came twice, the first.
-        body_read: The whole body was taken in: the connection can be used again.
     """
 
     room: Room
@@ -63,7 +62,6 @@ class Call:
     address: Address
     query: Query
     principal: Principal
-    body_read: bool = False
 
     @property
     def store(self) -> ObjectStore:

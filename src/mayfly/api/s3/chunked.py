@@ -129,8 +129,10 @@ class ChunkedBody:
                 if len(self._line) > _LINE_BYTES_MAX:
                     raise InvalidRequest("A line of the chunked body is too long.")
                 break
-            self._read_line((self._line + data[position:line_end]).rstrip(b"\r"))
-            self._line = b""
+            line, self._line = self._line + data[position:line_end], b""
+            if not line.endswith(b"\r"):
+                raise IncompleteBody(_NOTHING_LEFT)
+            self._read_line(line[:-1])
             position = line_end + 1
         return found
 

@@ -46,7 +46,6 @@ class S3Endpoint:
             Disconnected: The client is gone.
         """
         address = Address("", "")
-        call: Call | None = None
         try:
             address = self._addresses.read(exchange)
             if exchange.method == "OPTIONS":
@@ -60,20 +59,21 @@ class S3Endpoint:
                 operation = find_operation(exchange.method, address, call.query, exchange.headers)
                 response = await operation(call)
         except MayflyError as error:
-            if call is None or not call.body_read:
-                await exchange.drop_body(self._room.limits.discard_bytes_max)
+            await exchange.drop_body(self._room.limits.discard_bytes_max)
             await self._reply(exchange, address, _error(exchange, address, error))
             return
         if isinstance(response, Download):
             with response.reader:
                 await self._send(exchange, address, response)
             return
-        if call is not None and not call.body_read and exchange.announced_bytes():
-            await exchange.drop_body(self._room.limits.discard_bytes_max)
+        await exchange.drop_body(self._room.limits.discard_bytes_max)
         await self._reply(exchange, address, response)
 
     def _open(self, exchange: Exchange, address: Address) -> Call:
-        principal = authenticate(exchange, self._room.keys, self._room.clock.now_ms())
+        host_bucket = self._addresses.bucket_of_host(exchange.headers.get("host"))
+        principal = authenticate(
+            exchange, self._room.keys, self._room.clock.now_ms(), host_bucket=host_bucket
+        )
         query = read_query(exchange.query_string)
         return Call(self._room, exchange, address, query, principal)
 

@@ -24,6 +24,7 @@ from mayfly.api.refusals import (
     UnrecognizedClient,
 )
 from mayfly.api.s3.chunked import ChunkSignatures
+from mayfly.api.s3.old_signature import authenticate_old, is_old_query
 from mayfly.api.s3.refusals import (
     AccessDenied,
     AuthorizationHeaderMalformed,
@@ -39,8 +40,13 @@ _DIGEST = "x-amz-content-sha256"
 _SERVICE = "s3"
 
 
-def authenticate(exchange: Exchange, keys: Keys, now_ms: float) -> Principal:
+def authenticate(
+    exchange: Exchange, keys: Keys, now_ms: float, *, host_bucket: str = ""
+) -> Principal:
     """Who signed it.
+
+    Args:
+        host_bucket: The bucket that the host names, or "" where the path does.
 
     Raises:
         S3Error: Nobody, or not rightly.
@@ -49,6 +55,8 @@ def authenticate(exchange: Exchange, keys: Keys, now_ms: float) -> Principal:
     authorization = headers.find("authorization")
     query = exchange.query_string
     if authorization is None:
+        if is_old_query(query):
+            return authenticate_old(exchange, keys, bucket=host_bucket, now_ms=now_ms)
         signed = _signed_in_query(query)
     else:
         if not authorization.startswith("AWS4-"):

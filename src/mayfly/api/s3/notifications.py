@@ -56,7 +56,7 @@ async def put_notifications(call: Call) -> Response:
     if any(kind in read for kind in _UNKNOWN_KINDS):
         raise NotImplementedInS3("Only functions and queues can be told of a bucket's changes.")
     settings = NotificationSettings(tuple(_rules(call, read)))
-    _require_apart(settings.rules)
+    require_apart(settings.rules)
     if call.headers.get("x-amz-skip-destination-validation").lower() != "true":
         _require_targets(call, settings)
     await call.store.buckets.change(
@@ -115,8 +115,8 @@ def _require_known(events: Sequence[str], target_arn: str) -> None:
         )
 
 
-def _require_apart(rules: Sequence[NotificationRule]) -> None:
-    """Refuse two rules that would tell of one change."""
+def require_apart(rules: Sequence[NotificationRule]) -> None:
+    """Refuse two rules that would tell of one change. Raises InvalidArgument."""
     if len(rules) > _RULES_MAX:
         raise InvalidArgument(f"A bucket has up to {_RULES_MAX} notification configurations")
     if len({one.rule_id for one in rules}) < len(rules):

@@ -112,7 +112,6 @@ class Payload:
             elif data:
                 size += len(data)
                 await sink.write(data)
-        self._call.body_read = True
         if decoder is not None:
             decoder.finish()
         elif size != self.size:

@@ -22,6 +22,7 @@ import msgspec
 
 from mayfly.api.keys import Keys
 from mayfly.api.message import Principal
+from mayfly.api.s3.old_signature import principal_of, sign_form
 from mayfly.api.s3.refusals import (
     AccessDenied,
     InvalidAccessKeyId,
@@ -29,7 +30,6 @@ from mayfly.api.s3.refusals import (
     InvalidPolicyDocument,
     SignatureDoesNotMatch,
 )
-from mayfly.model.function import ACCOUNT_ID
 from mayfly.stores.objects.upload import BODY_BYTES_MAX
 
 _UNCOVERED = frozenset(("policy", "file", "x-amz-signature", "signature", "awsaccesskeyid"))
@@ -59,6 +59,15 @@ def signer(keys: Keys, fields: Fields) -> Principal:
     policy = fields.get("policy", "")
     if not policy:
         raise AccessDenied
+    token = fields.get("x-amz-security-token", "")
+    if "awsaccesskeyid" in fields:
+        return sign_form(
+            keys,
+            key_id=fields["awsaccesskeyid"],
+            token=token,
+            policy=policy,
+            signature=fields.get("signature", ""),
+        )
     if fields.get("x-amz-algorithm") != "AWS4-HMAC-SHA256":
         raise InvalidArgument("X-Amz-Algorithm only supports AWS4-HMAC-SHA256")
     scope = fields.get("x-amz-credential", "").rsplit("/", 4)
@@ -68,7 +77,6 @@ def signer(keys: Keys, fields: Fields) -> Principal:
     credential = keys.find(key_id)
     if credential is None:
         raise InvalidAccessKeyId
-    token = fields.get("x-amz-security-token", "")
     if credential.session_token and not hmac.compare_digest(
         credential.session_token.encode(), token.encode()
     ):
@@ -77,15 +85,7 @@ def signer(keys: Keys, fields: Fields) -> Principal:
     expected = hmac.digest(key, policy.encode(), "sha256").hex()
     if not hmac.compare_digest(expected.encode(), fields.get("x-amz-signature", "").encode()):
         raise SignatureDoesNotMatch
-    return Principal(
-        key_id,
-        ACCOUNT_ID,
-        credential.arn,
-        "s3",
-        region,
-        credential.function_name,
-        credential.grants,
-    )
+    return principal_of(credential)
 
 
 def require_allowed(fields: Fields, *, bucket: str, now_ms: float) -> SizeRange:

@@ -26,6 +26,7 @@ from mayfly.api.s3 import (
 from mayfly.api.s3.address import Address
 from mayfly.api.s3.call import Operation, Query
 from mayfly.api.s3.refusals import MethodNotAllowed, NotImplementedInS3
+from mayfly.api.s3.selectors import SELECTORS
 from mayfly.api.wire.match import match_operation
 from mayfly.api.wire.model import service_model
 
@@ -123,20 +124,6 @@ _BUCKET: Table = {
 
 _PLATFORM: Table = {("GET", ""): buckets.list_buckets}
 
-# Every query name that makes another operation of a request.
-_SELECTORS = frozenset(
-    (
-        *("abac", "accelerate", "acl", "analytics", "annotation", "annotations", "append"),
-        *("attributes", "cors", "delete", "encryption", "intelligent-tiering", "inventory"),
-        *("legal-hold", "lifecycle", "list-type", "location", "logging", "metadataConfiguration"),
-        *("metadataInventoryTable", "metadataJournalTable", "metadataTable", "metrics"),
-        *("notification", "object-lock", "ownershipControls", "policy", "policyStatus"),
-        *("publicAccessBlock", "renameObject", "replication", "requestPayment", "restore"),
-        *("retention", "select", "session", "tagging", "torrent", "uploadId", "uploads"),
-        *("versioning", "versions", "website"),
-    )
-)
-
 
 def find_operation(method: str, address: Address, query: Query, headers: Headers) -> Operation:
     """The operation that a request asks for.
@@ -147,7 +134,7 @@ def find_operation(method: str, address: Address, query: Query, headers: Headers
     """
     selector = ""
     if query:
-        found = [one for one in query if one in _SELECTORS]
+        found = [one for one in query if one in SELECTORS]
         selector = found[0] if len(found) == 1 else "".join(sorted(found))
     table = _OBJECT if address.key else _BUCKET if address.bucket else _PLATFORM
     operation = table.get((method, selector))
