@@ -27,7 +27,7 @@ async def main(folder: Path, seed: int, began_s: int) -> None:
     outbox.employ("lambda", carrier)
     clock = VirtualClock(wall_ms=began_s * 1000.0)
     store = await ScheduleStore.open(database, outbox, int(clock.now_ms()))
-    source = ScheduleSource(store, clock, SeededIds(seed))
+    source = ScheduleSource(store, clock, SeededIds(seed), lambda _: True)
     for _ in itertools.count():
         await source.turn()
         sys.stdout.write(f"{int(clock.now_ms() // 1000)}\n")

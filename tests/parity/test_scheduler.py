@@ -272,6 +272,69 @@ def test_a_rate_without_input_calls_at_once_with_awss_notification(
     assert event["resources"] == [f"arn:aws:scheduler:us-east-1:000000000000:schedule/{group}/s"]
 
 
+@pytest.fixture
+def queue(platform: Platform) -> Iterator[Callable[[str], tuple[str, str]]]:
+    """Makes queues, removed after the test; gives URL and ARN."""
+    sqs, made = platform.client("sqs"), []
+
+    def make(suffix: str) -> tuple[str, str]:
+        name = platform.new_name("queue") + suffix
+        fifo = {"FifoQueue": "true", "ContentBasedDeduplication": "true"} if suffix else {}
+        url = sqs.create_queue(QueueName=name, Attributes=fifo)["QueueUrl"]
+        made.append(url)
+        return url, f"arn:aws:sqs:us-east-1:000000000000:{name}"
+
+    yield make
+    for url in made:
+        sqs.delete_queue(QueueUrl=url)
+
+
+def received(platform: Platform, url: str) -> dict[str, object]:
+    """The first message of a queue."""
+    (message,) = platform.client("sqs").receive_message(
+        QueueUrl=url, WaitTimeSeconds=20, MessageAttributeNames=["All"], AttributeNames=["All"]
+    )["Messages"]
+    found: dict[str, object] = message
+    return found
+
+
+@pytest.mark.parametrize("suffix", ["", ".fifo"])
+def test_a_schedule_sends_to_a_queue(
+    platform: Platform,
+    client: BaseClient,
+    group: str,
+    queue: Callable[[str], tuple[str, str]],
+    suffix: str,
+) -> None:
+    url, arn = queue(suffix)
+    target: dict[str, object] = {"Arn": arn, "RoleArn": ROLE, "Input": "plain text"}
+    if suffix:
+        target["SqsParameters"] = {"MessageGroupId": "clock"}
+    client.create_schedule(**wanted(group, ScheduleExpression="rate(1 hour)", Target=target))
+    message = received(platform, url)
+    assert message["Body"] == "plain text"
+    attributes = message["Attributes"]
+    assert isinstance(attributes, dict)
+    assert attributes.get("MessageGroupId") == ("clock" if suffix else None)
+
+
+def test_what_has_no_target_goes_to_the_dead_letter_queue(
+    platform: Platform,
+    client: BaseClient,
+    group: str,
+    queue: Callable[[str], tuple[str, str]],
+) -> None:
+    url, arn = queue("")
+    for number, gone in enumerate((FUNCTION, f"{arn}-gone")):
+        target = {"Arn": gone, "RoleArn": ROLE, "Input": "{}", "DeadLetterConfig": {"Arn": arn}}
+        name, rate = f"s{number}", "rate(1 hour)"
+        client.create_schedule(**wanted(group, Name=name, ScheduleExpression=rate, Target=target))
+        attributes = received(platform, url)["MessageAttributes"]
+        assert isinstance(attributes, dict)
+        assert attributes["TARGET_ARN"]["StringValue"] == gone
+        assert attributes["SCHEDULE_ARN"]["StringValue"].endswith(f"/{group}/{name}")
+
+
 def test_the_command_line_makes_a_schedule_as_in_awss_documentation(
     platform: Platform, group: str, tmp_path: Path
 ) -> None:

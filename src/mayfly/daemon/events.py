@@ -129,7 +129,9 @@ async def _schedules(base: Foundation, events: Events) -> None:
     clock, ids = base.platform.clock, base.platform.ids
     store = await ScheduleStore.open(base.store, base.outbox, int(clock.now_ms()))
     events.operations["scheduler"] = SchedulerOperations(store, clock, ids)
-    events.sources.append(ScheduleSource(store, clock, ids).run)
+    find = base.platform.registry.function_nowait
+    source = ScheduleSource(store, clock, ids, lambda name: find(name) is not None)
+    events.sources.append(source.run)
 
 
 async def _webhooks(base: Foundation, events: Events) -> None:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import inf
 
@@ -39,12 +40,19 @@ _EXECUTION_LENGTH = 16
 
 
 class ScheduleSource:
-    """Runs the schedules of one store."""
+    """Runs the schedules of one store.
 
-    def __init__(self, store: ScheduleStore, clock: Clock, ids: Ids) -> None:
+    Args:
+        function_exists: Whether there is a function of this name now.
+    """
+
+    def __init__(
+        self, store: ScheduleStore, clock: Clock, ids: Ids, function_exists: Callable[[str], bool]
+    ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._function_exists = function_exists
         self._alarm = Alarm(clock)
         store.when_changed(self._alarm.ring)
 
@@ -106,13 +114,13 @@ class ScheduleSource:
     async def _find_anew(self, seen: Planned) -> None:
         now_ms = self._now_ms()
         after = self._planned(seen, plan_anew, now_ms)
-        await self._store.fire(seen, after, None, now_ms, delete=False)
+        await self._store.fire(seen, after, now_ms)
 
     async def _hand_over(self, seen: Planned) -> None:
         now_ms = self._now_ms()
         after = self._planned(seen, plan_after, now_ms)
         delete = seen.schedule.delete_after and after.occurrence_ms is None
-        await self._store.fire(seen, after, self._parcel(seen), now_ms, delete=delete)
+        await self._store.fire(seen, after, now_ms, self._parcels(seen), delete=delete)
 
     def _planned(
         self, seen: Planned, find: Callable[[Schedule, Plan, int, str], Plan], now_ms: int
@@ -127,36 +135,38 @@ class ScheduleSource:
             )
             return Plan(now_ms, last_ms=seen.plan.occurrence_ms)
 
-    def _parcel(self, seen: Planned) -> Parcel:
-        schedule, target = seen.schedule, seen.schedule.target
+    def _parcels(self, seen: Planned) -> Sequence[Parcel]:
+        """The event for the target; and for the dead-letter queue, where the target is gone.
+
+        A function that is gone and has no such queue gets its event still: it fails visibly in the
+        backlog, and can be replayed.
+        """
         assert seen.plan.occurrence_ms is not None
-        event_id = self._ids.uuid()
+        schedule, target = seen.schedule, seen.schedule.target
         when = _time_text(seen.plan.occurrence_ms)
+        execution_id, event_id = self._ids.token(_EXECUTION_LENGTH), self._ids.uuid()
         if target.input is None:
             body = _notification(schedule, event_id, when)
         else:
-            body = self._filled_in(target.input, schedule, when).encode()
-        return Parcel(
+            body = _filled_in(target.input, schedule, when, execution_id).encode()
+        event = Parcel(
             parcel_id=event_id,
             target_arn=target.arn,
             body=body,
             source=f"schedule:{schedule.group}/{schedule.name}",
             group_id=target.group_id,
         )
-
-    def _filled_in(self, text: str, schedule: Schedule, when: str) -> str:
-        """The input with its context attributes replaced, once: retries carry the same."""
-        if "<aws.scheduler." not in text:
-            return text
-        values = {
-            "schedule-arn": schedule.arn,
-            "scheduled-time": when,
-            "execution-id": self._ids.token(_EXECUTION_LENGTH),
-            "attempt-number": "1",
-        }
-        for name, value in values.items():
-            text = text.replace(f"<aws.scheduler.{name}>", value)
-        return text
+        if not target.dead_letter_arn:
+            return [event]
+        dead_letter = replace(
+            event,
+            parcel_id=self._ids.uuid(),
+            target_arn=target.dead_letter_arn,
+            group_id="",
+            attributes=_dead_letter_attributes(schedule, when, execution_id),
+        )
+        gone = event.service == "lambda" and not self._function_exists(target.arn.split(":")[6])
+        return [dead_letter, event] if gone else [event, dead_letter]
 
     def _now_ms(self) -> int:
         return int(self._clock.now_ms())
@@ -177,6 +187,36 @@ def _notification(schedule: Schedule, event_id: str, when: str) -> bytes:
             "detail": "{}",
         }
     )
+
+
+def _filled_in(text: str, schedule: Schedule, when: str, execution_id: str) -> str:
+    """The input with its context attributes replaced, once: retries carry the same."""
+    if "<aws.scheduler." not in text:
+        return text
+    values = {
+        "schedule-arn": schedule.arn,
+        "scheduled-time": when,
+        "execution-id": execution_id,
+        "attempt-number": "1",
+    }
+    for name, value in values.items():
+        text = text.replace(f"<aws.scheduler.{name}>", value)
+    return text
+
+
+def _dead_letter_attributes(schedule: Schedule, when: str, execution_id: str) -> Mapping[str, str]:
+    """What a dead letter says of itself; see "Configuring a schedule's dead-letter queue"."""
+    arn = schedule.target.arn
+    return {
+        "ERROR_CODE": "ResourceNotFoundException",
+        "ERROR_MESSAGE": f"the target {arn} does not exist",
+        "EXECUTION_ID": execution_id,
+        "IS_PAYLOAD_TRUNCATED": "false",
+        "RETRY_ATTEMPTS": "0",
+        "SCHEDULED_TIME": when,
+        "SCHEDULE_ARN": schedule.arn,
+        "TARGET_ARN": arn,
+    }
 
 
 def _time_text(moment_ms: int) -> str:

@@ -282,13 +282,20 @@ class ScheduleStore:
         return self._planned(f"{_SELECT} WHERE as_of_ms > ? LIMIT ?", (moment_ms, count_max))
 
     async def fire(
-        self, seen: Planned, after: Plan, parcel: Parcel | None, now_ms: int, *, delete: bool
+        self,
+        seen: Planned,
+        after: Plan,
+        now_ms: int,
+        parcels: Sequence[Parcel] = (),
+        *,
+        delete: bool = False,
     ) -> bool:
-        """Hand a parcel over and move on to the next plan, both or neither.
+        """Hand an occurrence over and move on to the next plan, both or neither.
 
         Args:
             seen: As the caller read it; changed meanwhile, nothing is written.
-            parcel: What is handed over; None where only the plan changes.
+            parcels: What is handed over: the first whose target exists. None where only the plan
+                changes.
             delete: Remove the schedule instead of keeping it with the next plan.
 
         Returns:
@@ -314,7 +321,10 @@ class ScheduleStore:
                 )
             if not changed.rowcount:
                 return None
-            return self._outbox.post(connection, [parcel] if parcel else (), now_ms)
+            for parcel in parcels:
+                if kept := self._outbox.post(connection, [parcel], now_ms):
+                    return kept
+            return ()
 
         def applied(kept: Sequence[Parcel] | None) -> None:
             if kept:
