@@ -56,6 +56,7 @@ class SqliteStore:
         self._closing = False
         self._thread = threading.Thread(target=self._run, name="mayfly-sqlite", daemon=True)
         self._reading: sqlite3.Connection | None = None
+        self._to_read: list[sqlite3.Connection] = []
         self._readers = ThreadPoolExecutor(_READERS, thread_name_prefix="mayfly-sqlite-read")
         self._reader = threading.local()
 
@@ -145,8 +146,8 @@ class SqliteStore:
         await asyncio.shield(self._ended)
         self._thread.join()
         self._readers.shutdown()
-        if self._reading is not None:
-            self._reading.close()
+        for connection in self._to_read:
+            connection.close()
 
     # On a reader thread.
 
@@ -165,7 +166,11 @@ class SqliteStore:
 
     def _connect_to_read(self) -> sqlite3.Connection:
         self._sites(Site.READ)
-        connection = sqlite3.connect(self._path, isolation_level=None, cached_statements=256)
+        # Closed by whoever closes the store, not by the thread that reads with it.
+        connection = sqlite3.connect(
+            self._path, isolation_level=None, cached_statements=256, check_same_thread=False
+        )
+        self._to_read.append(connection)
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA query_only = ON")
         return connection

@@ -138,6 +138,12 @@ class Blobs:
             for folder in folders:
                 self._folders.sync(folder)
 
+    def close_file(self, fd: int, doomed: Iterable[str]) -> None:
+        """Close a file that was written (-1: there is none), and drop what gets no row."""
+        if fd >= 0:
+            os.close(fd)
+        self.drop(doomed)
+
     def settle(self, file_ids: Iterable[str]) -> None:
         """Their rows are durable: the names under `new` go, now or at the next start."""
         for file_id in file_ids:

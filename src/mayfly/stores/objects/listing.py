@@ -143,7 +143,7 @@ def _walk(items_from: From[T], query: Query) -> _Page[T]:
 
 def _entries(items_from: From[T], query: Query) -> Iterator[tuple[bytes, T | None]]:
     """In order: keys with their items, and common prefixes with None."""
-    prefix, delimiter = query.prefix.encode(), query.delimiter.encode()
+    prefix, delimiter = _written(query.prefix), _written(query.delimiter)
     start = max(prefix, _beginning(query))
     while True:
         for key, item in items_from(start):
@@ -162,9 +162,7 @@ def _entries(items_from: From[T], query: Query) -> Iterator[tuple[bytes, T | Non
 
 def _beginning(query: Query) -> bytes:
     """The first key that the page may have."""
-    after, prefix, delimiter = (
-        text.encode() for text in (query.after, query.prefix, query.delimiter)
-    )
+    after, prefix, delimiter = map(_written, (query.after, query.prefix, query.delimiter))
     if not after:
         return b""
     if delimiter and after.startswith(prefix):
@@ -182,7 +180,7 @@ def _behind(prefix: bytes) -> bytes:
 
 def _after_part_of_a_key(items_from: From[T], rest_of_key: From[T], query: Query) -> From[T]:
     """`items_from`, but where `query` goes on inside a key, that key's rest comes first."""
-    after = query.after.encode()
+    after = _written(query.after)
 
     def read(start: bytes) -> Iterator[tuple[bytes, T]]:
         if query.after_id and start == after + b"\0":
@@ -190,6 +188,11 @@ def _after_part_of_a_key(items_from: From[T], rest_of_key: From[T], query: Query
         yield from items_from(start)
 
     return read
+
+
+def _written(text: str) -> bytes:
+    """As keys are; what no key can hold matches none."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 def _keyed(rows: Iterator[Row]) -> Iterator[tuple[bytes, Row]]:

@@ -173,14 +173,16 @@ class ObjectStore:
         key_bytes(placement.key)
         sources = [one.file_id for one in reader.segments if one.file_id]
         pairs = [(one, self._blobs.new_id()) for one in sources]
+        kept = _Linked(self._blobs, [new for _, new in pairs])
         if pairs:
+            linking = self._blobs.start(partial(self._blobs.link, pairs))
             try:
-                await self._blobs.run(partial(self._blobs.link, pairs))
-            except StorageFailed:
-                self._blobs.run_unwatched(partial(self._blobs.drop, [new for _, new in pairs]))
+                await asyncio.shield(linking)
+            except BaseException:
+                # Cancelled here, the thread goes on: what it links goes afterwards.
+                linking.add_done_callback(kept.linked_for_nothing)
                 raise
         content = _copied(reader, dict(pairs), self._changes.now_ms())
-        kept = _Linked(self._blobs, [new for _, new in pairs])
         return await self._place(placement, content, cause, kept)
 
     async def get(self, bucket: str, key: str, version_id: str = "") -> ObjectReader:
@@ -320,6 +322,11 @@ class _Linked:
 
     def settle(self) -> None:
         self._blobs.run_unwatched(partial(self._blobs.settle, self._file_ids))
+
+    def linked_for_nothing(self, linking: asyncio.Future[None]) -> None:
+        if not linking.cancelled():
+            linking.exception()
+        self.take_back()
 
     def take_back(self) -> None:
         self._blobs.run_unwatched(partial(self._blobs.drop, self._file_ids))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import os
 from collections.abc import Sequence
 from functools import partial
 from types import TracebackType
@@ -121,7 +120,8 @@ class Upload:
         """
         await self.end()
         if self.file_id:
-            await self._blobs.run(partial(self._blobs.keep, self.file_id, self._fd))
+            self._writing = self._blobs.start(partial(self._blobs.keep, self.file_id, self._fd))
+            await self._written()
 
     def hand_over(self) -> None:
         """A row may name the file from here on: `abort` leaves it (`changes.Kept`)."""
@@ -140,14 +140,14 @@ class Upload:
         """Drop it. Harmless when it was put."""
         self._ended = True
         self._gathered = []
-        if self._writing is not None:
-            # Its failure, if it failed, was or is told to whoever wrote.
+        writing, self._writing = self._writing, None
+        if writing is None or writing.done():
+            self._close(writing)
+        else:
+            # A thread still has the file; should this be cancelled, it is closed all the same.
+            writing.add_done_callback(self._close)
             with contextlib.suppress(Exception):
-                await self._writing
-        if self._fd >= 0:
-            fd, self._fd = self._fd, -1
-            doomed = [] if self._handed_over else [self.file_id]
-            self._blobs.run_unwatched(partial(_close, self._blobs, fd, doomed))
+                await asyncio.shield(writing)
 
     async def __aenter__(self) -> Upload:
         return self
@@ -174,6 +174,15 @@ class Upload:
             await asyncio.shield(self._writing)
             self._writing = None
 
+    def _close(self, writing: asyncio.Future[None] | None) -> None:
+        if writing is not None and not writing.cancelled():
+            # Its failure, if it failed, was told to whoever waited for it.
+            writing.exception()
+        if self.file_id:
+            fd, self._fd = self._fd, -1
+            doomed = [] if self._handed_over else [self.file_id]
+            self._blobs.run_unwatched(partial(self._blobs.close_file, fd, doomed))
+
     def _take_in(self, chunks: Sequence[bytes]) -> None:
         """On a thread."""
         if self._fd < 0:
@@ -182,8 +191,3 @@ class Upload:
             for one in self._hashes:
                 one.update(chunk)
         self._blobs.write(self._fd, chunks)
-
-
-def _close(blobs: Blobs, fd: int, doomed: Sequence[str]) -> None:
-    os.close(fd)
-    blobs.drop(doomed)

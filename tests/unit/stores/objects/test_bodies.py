@@ -207,3 +207,28 @@ async def test_files_at_rest_have_one_name_each(objects: Objects) -> None:
     await objects.store.close()
     assert len(objects.files()) == 20
     assert not [one for one in objects.files() if one.startswith("new")]
+
+
+async def test_a_put_that_is_cancelled_anywhere_leaves_all_or_nothing(tmp_path: Path) -> None:
+    async with opened_objects(tmp_path) as objects:
+        await objects.store.buckets.create("b")
+        for turns in range(60):
+            async with asyncio.TaskGroup() as group:
+                task = group.create_task(objects.put(f"k{turns}", pattern(70_000)))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                task.cancel()
+        for key in ("copy", "other"):
+            await objects.put("k", pattern(70_000))
+            async with asyncio.TaskGroup() as group:
+                with await objects.store.get("b", "k") as reader:
+                    placement = Placement("b", key, kind=ChangeKind.COPY)
+                    task = group.create_task(objects.store.copy(reader, placement, CAUSE))
+                    await asyncio.sleep(0)
+                    task.cancel()
+    async with opened_objects(tmp_path) as objects:
+        page = await objects.store.list_objects(Query("b"))
+        for one in page.objects:
+            assert await objects.read(one.key) == pattern(70_000)
+        await objects.store.collect()
+    assert len(objects.files()) == len(page.objects)
