@@ -152,6 +152,7 @@ def _from_expressions(expressions: list[str], request: Mapping[str, object]) -> 
 
 def _from_legacy(operation: str, request: Mapping[str, object]) -> Clauses:
     operator = request.get("ConditionalOperator")
+    operator = None if operator is None else _text("ConditionalOperator", operator)
     filters = request.get("QueryFilter" if operation == "Query" else "ScanFilter")
     updates, expected = request.get("AttributeUpdates"), request.get("Expected")
     keys, names = request.get("KeyConditions"), request.get("AttributesToGet")

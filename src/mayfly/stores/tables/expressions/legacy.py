@@ -42,7 +42,7 @@ _OPERATORS = frozenset(
 )
 
 
-def read_filter(document: object, operator: object) -> Condition:
+def read_filter(document: object, operator: str | None) -> Condition:
     """QueryFilter or ScanFilter.
 
     Args:
@@ -57,7 +57,7 @@ def read_filter(document: object, operator: object) -> Condition:
     return _joined(given, tests, operator)
 
 
-def read_expected(document: object, operator: object) -> Condition:
+def read_expected(document: object, operator: str | None) -> Condition:
     """Expected, in its newer and its older form.
 
     Args:
@@ -121,7 +121,9 @@ def read_attributes_to_get(document: object) -> Projection:
     return projection_of((name,) for name in cast("Sequence[str]", names))
 
 
-def _joined(given: Mapping[str, object], tests: Sequence[Predicate], operator: object) -> Condition:
+def _joined(
+    given: Mapping[str, object], tests: Sequence[Predicate], operator: str | None
+) -> Condition:
     if operator is not None and len(given) < 2:
         raise InvalidRequest(
             "ConditionalOperator can only be used when Filter or Expected has two or more elements"
@@ -140,7 +142,7 @@ def _joined(given: Mapping[str, object], tests: Sequence[Predicate], operator: o
 def _expected(name: str, given: Mapping[str, object]) -> Predicate:
     """One attribute of Expected."""
     value, values = given.get("Value"), given.get("AttributeValueList")
-    exists, operator = given.get("Exists"), given.get("ComparisonOperator")
+    exists, operator = given.get("Exists"), _word(given, "ComparisonOperator")
     _refuse_together(name, given)
     if operator is not None:
         if value is values is None and operator not in {"NULL", "NOT_NULL"}:
@@ -181,11 +183,9 @@ def _refuse_together(name: str, given: Mapping[str, object]) -> None:
 
 def _compared(given: Mapping[str, object]) -> tuple[str, list[AttributeValue]]:
     """An operator and its values, which fit it."""
-    operator = given.get("ComparisonOperator")
+    operator = _word(given, "ComparisonOperator")
     listed = given.get("AttributeValueList")
     values = [read_value(one) for one in _list([] if listed is None else listed)]
-    if operator is not None and not isinstance(operator, str):
-        raise UnreadableValue("ComparisonOperator must be a String")
     if operator is None or operator not in _OPERATORS:
         told = "null" if operator is None else f"'{operator}'"
         constraint = "not be null" if operator is None else "satisfy enum value set"
@@ -257,8 +257,7 @@ def _attribute(name: str) -> Operand:
 
 def _write(name: str, given: Mapping[str, object]) -> Write:
     """One attribute of AttributeUpdates."""
-    action = given.get("Action")
-    action = "PUT" if action is None else action
+    action = _word(given, "Action") or "PUT"
     if given.get("Value") is None:
         if action != "DELETE":
             raise InvalidRequest(
@@ -305,6 +304,14 @@ def _appended(more: AttributeValue) -> Change:
         return {"L": present["L"] + more["L"]}
 
     return change
+
+
+def _word(given: Mapping[str, object], member: str) -> str | None:
+    """A member that is a text, where it is there."""
+    word = given.get(member)
+    if word is not None and not isinstance(word, str):
+        raise UnreadableValue(f"{member} must be a String")
+    return word
 
 
 def _structures(document: object) -> Mapping[str, Mapping[str, object]]:

@@ -205,15 +205,16 @@ legacy = st.dictionaries(
             ("Query", "KeyConditions"),
         ]
     ),
-    st.dictionaries(st.sampled_from(NAMES), legacy, max_size=2),
+    st.dictionaries(st.sampled_from(NAMES), legacy | json, max_size=2) | json,
+    st.sampled_from(["AND", "OR"]) | json,
     st.dictionaries(names, few, max_size=3),
 )
 def test_any_older_parameter_is_used_or_refused(
-    parameter: tuple[str, str], document: object, item: Item
+    parameter: tuple[str, str], document: object, operator: object, item: Item
 ) -> None:
     operation, name = parameter
     try:
-        clauses = read_clauses(operation, {name: document})
+        clauses = read_clauses(operation, {name: document, "ConditionalOperator": operator})
         if clauses.update is not None:
             clauses.update.apply(item, {})
         if clauses.condition is not None:
