@@ -2,7 +2,7 @@
 
     (a) (b) (c) (d)  bench.platform_calls      (f) bench.bare_fork    (i) bench.functions_framework
     engine alone     bench.engine_alone        (g) bench.new_python   (j) bench.ministack
-    (e)              bench.memory              (h) bench.container
+    (e)              bench.memory              (h) bench.container         (k) bench.async_calls
 
 Times on a shared machine wander; ratios within one run are what to read. `--quick` is a tenth of
 the effort, to see that all of it runs.
@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 
 from bench import (
+    async_calls,
     bare_fork,
     container,
     engine_alone,
@@ -34,6 +35,7 @@ FULL = Effort()
 QUICK = Effort(seconds=1.0, calls=300)
 PARTS = (
     platform_calls.measure,
+    async_calls.measure,
     engine_alone.measure,
     memory.measure,
     bare_fork.measure,

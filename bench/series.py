@@ -37,7 +37,7 @@ class Measured:
     """One row of the table.
 
     Args:
-        letter: As in the issue: "a" to "j".
+        letter: As in the issue: "a" to "k".
         what: What was measured, for people.
         samples_us: Each call's time.
         per_second: Sustained calls a second with `Effort.clients` clients, where measured.
