@@ -27,6 +27,7 @@ from mayfly.api.lambda_.operations import LambdaOperations
 from mayfly.api.listener import Listener, Server, bind
 from mayfly.api.platform import BuiltFunction, Platform, ServerBounds
 from mayfly.api.server import create_app
+from mayfly.api.triggers.triggers import Triggers
 from mayfly.cli.signer import Key, sign
 from mayfly.engine.census import FunctionStatistics, Resident, ResidentKind
 from mayfly.model.errors import MayflyError
@@ -354,6 +355,7 @@ def serving(
         host="127.0.0.1",
         endpoint=listener.endpoint,
         data=folder,
+        triggers=Triggers(),
         limits=bounds or ServerBounds(),
     )
     running = _Running(platform, listener, urls, registry)

@@ -23,6 +23,7 @@ from mayfly.model import limits
 from mayfly.model.errors import MayflyError
 from mayfly.model.function import Code, Function, Settings, UrlAuth
 from mayfly.model.invocation import Answer, Invocation, Life, Outcome
+from mayfly.model.trigger import Trigger
 from mayfly.model.url_call import UrlCall, UrlReply
 from mayfly.ports import Backlog, Clock, CodeStore, Ids, LogStore, Registry, RuntimeInfo
 from mayfly.telemetry import Metrics
@@ -80,6 +81,7 @@ class BuiltFunction:
     code: Code
     url_auth: UrlAuth | None = None
     url_cors: Mapping[str, object] | None = None
+    triggers: tuple[Trigger, ...] = ()
 
 
 class Builder(Protocol):
@@ -118,6 +120,26 @@ class UrlSource(Protocol):
 
     def refusal(self, call: UrlCall, error: MayflyError) -> UrlReply:
         """What an error of ours, or of the caller, means in HTTP."""
+        ...
+
+
+class FunctionTriggers(Protocol):
+    """What manifests say that functions are called for; `api.triggers` is one."""
+
+    def require(self, function_name: str, triggers: Sequence[Trigger]) -> None:
+        """Refuse triggers that cannot be made now, before anything is changed."""
+        ...
+
+    async def converge(self, function_name: str, triggers: Sequence[Trigger]) -> bool:
+        """Make, change and remove until these are the function's; whether anything changed."""
+        ...
+
+    async def remove(self, function_name: str) -> None:
+        """Remove all that the function's manifest made."""
+        ...
+
+    def shown_nowait(self, function_name: str) -> Sequence[Mapping[str, object]]:
+        """The function's triggers, as people and programs are shown them."""
         ...
 
 
@@ -184,5 +206,6 @@ class Platform:
     host: str
     endpoint: str
     data: Path
+    triggers: FunctionTriggers
     started_s: float = 0.0
     limits: ServerBounds = field(default_factory=ServerBounds)

@@ -64,6 +64,7 @@ class Events:
     object_store: ObjectStore | None = None
     hooks: WebhookReceiver | None = None
     secrets: SecretStore | None = None
+    webhooks: WebhookStore | None = None
     queues: QueueStore | None = None
     tables: TableStore | None = None
     control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
@@ -140,6 +141,7 @@ async def _webhooks(base: Foundation, events: Events) -> None:
     platform = base.platform
     events.hooks = WebhookSource(store, secrets, platform.clock, platform.metrics)
     events.secrets = secrets
+    events.webhooks = store
     events.control |= SecretControl(secrets).routes
     events.control |= WebhookControl(store, secrets).routes
 

@@ -22,6 +22,7 @@ from mayfly.api.lambda_.operations import LambdaOperations
 from mayfly.api.listener import Listener
 from mayfly.api.platform import BuiltFunction, Platform
 from mayfly.api.sts.operations import StsOperations
+from mayfly.api.triggers.triggers import Triggers
 from mayfly.backends.files.code_store import FileCodeStore
 from mayfly.backends.files.log_store import FileLogStore
 from mayfly.backends.sqlite.backlog import SqliteBacklog
@@ -31,6 +32,7 @@ from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.config import Config
 from mayfly.daemon.events import Events, Foundation, open_events
 from mayfly.daemon.grants import SnapshotGrants
+from mayfly.daemon.triggers import open_triggers
 from mayfly.daemon.world import RealClock, RealIds
 from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
 from mayfly.engine.bounds import EngineLimits
@@ -82,6 +84,7 @@ class Workshop:
             code=code,
             url_auth=url.auth if url else None,
             url_cors=url.cors if url else None,
+            triggers=manifest.triggers,
         )
 
 
@@ -90,15 +93,13 @@ async def open_rooms(
 ) -> Rooms:
     """Open every room, in the order in which they need one another; `stack` closes them."""
     data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
-    keys = Keys.open(data / "key.json")
+    keys, triggers = Keys.open(data / "key.json"), Triggers()
     runtimes = configuration.find_runtimes()
     default = next(reversed(list(runtimes)), "")
-    store = await SqliteStore.open(data / "mayfly.db")
+    store, outbox = await SqliteStore.open(data / "mayfly.db"), Outbox()
     stack.push_async_callback(store.close)
-    outbox = Outbox()
     registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store, outbox)
-    interpreter = runtimes[default].executable if default else None
-    plant = partial(plant_tree, interpreter=interpreter)
+    plant = partial(plant_tree, interpreter=runtimes[default].executable if default else None)
     code = await FileCodeStore.open(data, plant=plant)
     stack.push_async_callback(code.close)
     logs = FileLogStore(data / "logs", clock)
@@ -134,6 +135,7 @@ async def open_rooms(
         host=listener.host,
         endpoint=listener.endpoint,
         data=data,
+        triggers=triggers,
         started_s=clock.monotonic_s(),
     )
     backlog.when_arrived(engine.events_arrived)
@@ -142,7 +144,9 @@ async def open_rooms(
     events = await open_events(base, stack)
     if events.secrets is not None:
         grants.use_secrets(events.secrets, engine.renew)
-    return Rooms(platform, engine, driver, grants, _services(platform, events), events)
+    services = _services(platform, events)
+    await open_triggers(triggers, platform, store, services, events)
+    return Rooms(platform, engine, driver, grants, services, events)
 
 
 def _services(platform: Platform, events: Events) -> Services:

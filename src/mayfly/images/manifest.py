@@ -18,7 +18,7 @@
     auth = "none"                 # or "iam"; default "iam"
     [url.cors]                    # allow_origins, allow_methods, allow_headers, expose_headers,
                                   # max_age, allow_credentials
-    [[trigger]]                   # type and what belongs to it
+    [[trigger]]                   # type and what belongs to it: see `triggers`
 
 What is unknown or wrong is an error with its line, all of them at once.
 """
@@ -30,11 +30,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from mayfly.images.reading import Place, Reading, shown, suggested
+from mayfly.images.reading import Place, Reading, shown
+from mayfly.images.triggers import read_triggers
 from mayfly.model import limits
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import IsolateKind, Reuse, Settings, UrlAuth
 from mayfly.model.grant import Grant, GrantKind, parse_grant
+from mayfly.model.trigger import Trigger, TriggerKind
 
 FILENAME = "mayfly.toml"
 
@@ -70,29 +72,11 @@ _TAG_KEY_LENGTH_MAX, _TAG_VALUE_LENGTH_MAX = 128, 256
 _HANDLER_LENGTH_MAX = 128
 
 
-class TriggerKind(StrEnum):
-    """What can make events."""
-
-    OBJECT = "object"
-    TABLE = "table"
-    QUEUE = "queue"
-    SCHEDULE = "schedule"
-    WEBHOOK = "webhook"
-
-
 class _UrlAuth(StrEnum):
     """`auth` as it is written; `model.function.UrlAuth` has AWS's names."""
 
     NONE = "none"
     IAM = "iam"
-
-
-@dataclass(frozen=True, slots=True)
-class Trigger:
-    """One [[trigger]]: its kind, and the rest of its keys as they are written."""
-
-    kind: TriggerKind
-    options: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +119,7 @@ def parse_manifest(
     filename: str = FILENAME,
     *,
     isolates: Collection[IsolateKind] = (IsolateKind.PROCESS,),
-    triggers: Collection[TriggerKind] = (),
+    triggers: Collection[TriggerKind] = tuple(TriggerKind),
 ) -> Manifest:
     """Parse a manifest.
 
@@ -150,7 +134,7 @@ def parse_manifest(
     reading = Reading(text, filename)
     reading.table((), _TOP)
     manifest = replace(
-        _function(reading, isolates), url=_url(reading), triggers=_triggers(reading, triggers)
+        _function(reading, isolates), url=_url(reading), triggers=read_triggers(reading, triggers)
     )
     reading.finish()
     return manifest
@@ -331,37 +315,3 @@ def _cors(reading: Reading) -> Mapping[str, object]:
     if allow is not None:
         cors["AllowCredentials"] = allow
     return cors
-
-
-def _triggers(reading: Reading, supported: Collection[TriggerKind]) -> tuple[Trigger, ...]:
-    found = reading.value(("trigger",))
-    if found is None:
-        return ()
-    if not isinstance(found, list):
-        reading.problem(("trigger",), "trigger must be a list of tables: write [[trigger]]")
-        return ()
-    triggers: list[Trigger] = []
-    for number in range(len(found)):
-        trigger = _trigger(reading, ("trigger", number), supported)
-        if trigger is not None:
-            triggers.append(trigger)
-    return tuple(triggers)
-
-
-def _trigger(reading: Reading, at: Place, supported: Collection[TriggerKind]) -> Trigger | None:
-    table = reading.table(at)
-    written = table.get("type")
-    kinds = [kind.value for kind in TriggerKind]
-    if not isinstance(written, str) or written not in kinds:
-        said = "needs a type" if written is None else f"has the unknown type {shown(written)}"
-        message = f"[[trigger]] {said}: {', '.join(kinds)}"
-        reading.problem((*at, "type"), message + suggested(str(written), kinds))
-        return None
-    kind = TriggerKind(written)
-    if kind not in supported:
-        message = (
-            f'[[trigger]] of type "{kind}": this version of mayfly has no event sources yet; '
-            "take it out, and call the function by its url or by invoke"
-        )
-        reading.problem(at, message)
-    return Trigger(kind, {key: value for key, value in table.items() if key != "type"})

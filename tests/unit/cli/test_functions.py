@@ -27,6 +27,7 @@ FUNCTION = {
     "environment": {"GREETING": "Hello"},
     "grants": ["net:api.example.com:443"],
     "tags": {},
+    "triggers": [{"type": "object", "bucket": "photos", "events": ["created", "removed"]}],
     "code": {"digest": "ab" * 32, "size_bytes": 1234, "dependencies": None},
     "url": "http://127.0.0.1:9000/lambda-url/abc/",
     "url_auth": "NONE",
@@ -166,6 +167,7 @@ def test_ls_is_a_table_for_people_and_json_for_programs(call: Call, fake: FakePl
         "ERRORS",
         "P50",
         "AGE",
+        "TRIGGERS",
         "URL",
     ]
     assert "hello" in row
@@ -185,6 +187,7 @@ def test_inspect_shows_grants_and_environment(call: Call, fake: FakePlatform) ->
     out = call(*fake.arguments("inspect", "hello")).out
     assert "net:api.example.com:443" in out
     assert "GREETING=Hello" in out
+    assert "object bucket=photos events=created,removed" in out
     assert "p50 0.41 ms, p99 12 ms" in out
     assert json.loads(call(*fake.arguments("inspect", "hello", "--json")).out) == FUNCTION
 

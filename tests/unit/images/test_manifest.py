@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from mayfly.images.manifest import (
     Manifest,
     ManifestUrl,
-    Trigger,
-    TriggerKind,
     parse_manifest,
     to_settings,
 )
@@ -229,16 +227,9 @@ def test_a_mark_of_the_byte_order_is_borne() -> None:
 TRIGGERED = SMALL + '[[trigger]]\ntype = "object"\nbucket = "photos"\nprefix = "in/"\n'
 
 
-def test_a_trigger_is_refused_while_there_are_no_event_sources() -> None:
-    said = problem(TRIGGERED)
-    assert said.startswith("mayfly.toml:4: ")
-    assert "no event sources yet; take it out" in said
-
-
-def test_a_trigger_of_a_source_that_is_there_is_kept() -> None:
-    manifest = parse_manifest(TRIGGERED, triggers=[TriggerKind.OBJECT])
-    options = {"bucket": "photos", "prefix": "in/"}
-    assert manifest.triggers == (Trigger(TriggerKind.OBJECT, options),)
+def test_a_trigger_of_a_source_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InvalidManifest, match=r"mayfly.toml:4: .* is not built into this version"):
+        parse_manifest(TRIGGERED, triggers=[])
 
 
 @pytest.mark.parametrize(

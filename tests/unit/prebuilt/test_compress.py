@@ -217,7 +217,8 @@ def test_a_notification_is_done_as_the_environment_says(s3: BaseClient) -> None:
         event = put(s3, "up/set.tar.gz", tarred((entry("./x/a.txt"), b"a"), mode="w:gz"))
         assert handler(event, None)["done"][0]["objects"] == 1
         assert objects(s3) == {"set-out/x/a.txt": b"a"}
-        event["Records"] += put(s3, "bad.zip", b"PK\x03\x04 no")["Records"]  # type: ignore[operator]
+        bad = put(s3, "bad.zip", b"PK\x03\x04 no")["Records"]
+        event["Records"] += bad  # type: ignore[operator]
         with pytest.raises(Exception, match=r"inbox/bad\.zip: "):
             handler(event, None)
 

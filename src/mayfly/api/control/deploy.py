@@ -3,7 +3,7 @@
 Everything that can fail because of the folder happens before the registry is touched; the switch
 is one compare-and-set there. A client that goes away after its upload does not stop the rest.
 
-    unpack, dependencies (builder) --> registry, URL --> snapshot made ahead of the first call
+    unpack, dependencies (builder) --> registry, URL, triggers --> snapshot ahead of the first call
 """
 
 from __future__ import annotations
@@ -53,9 +53,12 @@ async def deploy(
         MayflyError: Nothing was changed, unless it says otherwise.
     """
     built = await platform.builder.deploy(archive, on_step)
+    platform.triggers.require(built.name, built.triggers)
     function, changed = await _put_function(platform, built)
     if await _put_url(platform, function, built):
         changed.append("url")
+    if await platform.triggers.converge(function.name, built.triggers):
+        changed.append("triggers")
     on_step(await _prepare(platform, function))
     return {"function": inspect_form(platform, function), "changed": changed}
 

@@ -50,6 +50,7 @@ def inspect_form(platform: Platform, function: Function) -> dict[str, object]:
         },
         "url": function_url(platform.endpoint, url) if url else None,
         "url_auth": url.auth.value if url else None,
+        "triggers": list(platform.triggers.shown_nowait(function.name)),
         "modified_ms": function.modified_ms,
         "revision_id": function.revision_id,
         "statistics": statistics_form(counted),

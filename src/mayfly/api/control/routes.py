@@ -116,6 +116,7 @@ async def _function(call: Call) -> None:
 
 async def _delete(call: Call) -> None:
     name = call.function().name
+    await call.platform.triggers.remove(name)
     await call.platform.registry.delete_function(name)
     call.platform.engine.function_changed(name)
     await call.exchange.reply(Response(204))

@@ -57,8 +57,25 @@ def _lines(function: document.Document) -> list[tuple[str, str]]:
         ("latency", _latency(counted)),
     ]
     lines += _list("grants", document.texts(function, "grants"), "none: it reaches nothing")
+    lines += _list("triggers", trigger_lines(function), "none: it is called by name")
     lines += _list("environment", _pairs(function, "environment"), "none")
     return lines + _list("tags", _pairs(function, "tags"), "none")
+
+
+def trigger_lines(function: document.Document) -> list[str]:
+    """Each trigger in a line: its type, and its options as they stand in the manifest."""
+    return [
+        " ".join([document.text(one, "type"), *_options(one)])
+        for one in document.parts(function, "triggers")
+    ]
+
+
+def _options(trigger: document.Document) -> list[str]:
+    return [
+        f"{key}={','.join(map(str, value)) if isinstance(value, list) else value}"
+        for key, value in trigger.items()
+        if key != "type"
+    ]
 
 
 def _url(function: document.Document) -> str:

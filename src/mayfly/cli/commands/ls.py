@@ -31,7 +31,18 @@ def command(data: Path, *, quiet: bool, as_json: bool) -> None:
     if not functions:
         print("no functions yet; `mayfly init DIR` writes one, `mayfly deploy DIR` serves it")
         return
-    columns = ("NAME", "RUNTIME", "MEMORY", "TIMEOUT", "CALLS", "ERRORS", "P50", "AGE", "URL")
+    columns = (
+        "NAME",
+        "RUNTIME",
+        "MEMORY",
+        "TIMEOUT",
+        "CALLS",
+        "ERRORS",
+        "P50",
+        "AGE",
+        "TRIGGERS",
+        "URL",
+    )
     now_ms = clock.now_ms()
     print_table(
         columns, [_row(one, now_ms) for one in functions], numbers="MEMORY TIMEOUT CALLS ERRORS P50"
@@ -41,6 +52,7 @@ def command(data: Path, *, quiet: bool, as_json: bool) -> None:
 def _row(function: document.Document, now_ms: float) -> tuple[str, ...]:
     counted = document.part(function, "statistics")
     modified_ms = document.number(function, "modified_ms")
+    triggers = document.parts(function, "triggers")
     return (
         document.text(function, "name"),
         document.text(function, "runtime"),
@@ -50,5 +62,6 @@ def _row(function: document.Document, now_ms: float) -> tuple[str, ...]:
         f"{document.number(counted, 'errors'):.0f}",
         milliseconds(document.number_or_none(counted, "p50_ms")),
         age((now_ms - modified_ms) / 1000),
+        ",".join(sorted({document.text(one, "type") for one in triggers})) or "-",
         document.text(function, "url", "-"),
     )

@@ -104,6 +104,7 @@ def test_a_function_is_told_whole(served: Served) -> None:
         "concurrency": None,
         "environment": {},
         "grants": [],
+        "triggers": [],
         "tags": {},
         "code": {"digest": CODE.digest, "size_bytes": 10, "dependencies": None},
         "url": f"{served.platform.endpoint}/lambda-url/u1/",

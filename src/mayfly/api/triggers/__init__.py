@@ -1,0 +1,1 @@
+"""A manifest's [[trigger]]s made real: bucket rules, mappings, schedules, webhooks."""

@@ -1,0 +1,105 @@
+"""Converges on a manifest's triggers: makes what is new, changes what differs, removes what left.
+
+    manifest's triggers --check--> nothing yet changed
+                        --record before and after--> rooms converge --record after-->
+
+Only what manifests made is touched, and done twice it is done once. The record is written before
+anything is made, so that what a crash leaves half done is known, and finished by the next deploy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from mayfly.api.triggers.room import Room, kind_of
+from mayfly.model.errors import InvalidParameter
+from mayfly.model.trigger import Trigger, TriggerKind
+from mayfly.stores.triggers.store import TriggerStore
+
+
+class Triggers:
+    """All functions' triggers; fits the platform's `FunctionTriggers` once `use` was called."""
+
+    def __init__(self) -> None:
+        self._store: TriggerStore | None = None
+        self._rooms: Mapping[TriggerKind, Room] = {}
+
+    def use(self, store: TriggerStore, rooms: Mapping[TriggerKind, Room]) -> None:
+        """Work with these from now on: the stores are opened after the platform is made."""
+        self._store = store
+        self._rooms = rooms
+
+    def require(self, function_name: str, triggers: Sequence[Trigger]) -> None:
+        """Refuse triggers that cannot be made now.
+
+        Raises:
+            InvalidParameter: With everything that is missing, and what to do about it.
+        """
+        problems: list[str] = []
+        for kind, room, own in self._by_room(triggers):
+            if room is None:
+                problems.append(f'this platform has no source for triggers of type "{kind}"')
+            else:
+                problems += room.problems(function_name, own)
+        if problems:
+            said = "; ".join(dict.fromkeys(problems))
+            raise InvalidParameter(f'nothing was changed: a trigger of "{function_name}": {said}')
+
+    async def converge(self, function_name: str, triggers: Sequence[Trigger]) -> bool:
+        """Make it so; whether anything changed.
+
+        Raises:
+            MayflyError: Something refused; what was done is recorded, and the next call goes on.
+        """
+        if self._store is None:
+            return False
+        before = self._store.of_nowait(function_name)
+        planned = [
+            made
+            for _, room, own in self._by_room(triggers)
+            if room is not None
+            for made in room.plan(function_name, own)
+        ]
+        keys = {(one.kind, one.made_id) for one in planned}
+        gone = [one for one in before if (one.kind, one.made_id) not in keys]
+        if not planned and not gone:
+            return False
+        if any(
+            (one.kind, one.made_id) not in {(b.kind, b.made_id) for b in before} for one in planned
+        ):
+            await self._store.put(function_name, [*planned, *gone])
+        changed = False
+        for kinds, room in self._distinct_rooms():
+            own = [one for one in triggers if kind_of(one) in kinds]
+            left = [one for one in gone if one.kind in kinds]
+            if own or left:
+                changed |= await room.converge(function_name, own, left)
+        if [*before] != planned:
+            await self._store.put(function_name, planned)
+        return changed
+
+    async def remove(self, function_name: str) -> None:
+        """Remove all that the function's manifest made. Raises MayflyError."""
+        await self.converge(function_name, ())
+
+    def shown_nowait(self, function_name: str) -> Sequence[Mapping[str, object]]:
+        """The function's triggers, as people and programs are shown them."""
+        if self._store is None:
+            return []
+        return [one.shown for one in self._store.of_nowait(function_name)]
+
+    def _by_room(
+        self, triggers: Sequence[Trigger]
+    ) -> list[tuple[TriggerKind, Room | None, list[Trigger]]]:
+        kinds = dict.fromkeys(kind_of(one) for one in triggers)
+        return [
+            (kind, self._rooms.get(kind), [one for one in triggers if kind_of(one) is kind])
+            for kind in kinds
+        ]
+
+    def _distinct_rooms(self) -> list[tuple[set[TriggerKind], Room]]:
+        """Each room once, with the kinds that are its own."""
+        found: dict[int, tuple[set[TriggerKind], Room]] = {}
+        for kind, room in self._rooms.items():
+            found.setdefault(id(room), (set(), room))[0].add(kind)
+        return list(found.values())

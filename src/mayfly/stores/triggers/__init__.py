@@ -1,0 +1,1 @@
+"""What the manifests' triggers made, so that it can be shown and taken away again."""
