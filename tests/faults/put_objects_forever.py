@@ -11,9 +11,17 @@ import asyncio
 import sys
 from pathlib import Path
 
+from mayfly.stores.objects.bucket import (
+    BucketSettings,
+    NotificationRule,
+    NotificationSettings,
+)
 from mayfly.stores.objects.record import PartClaim, Placement
-from tests.support.object_store import CAUSE, Objects, opened_objects
+from tests.support.object_store import CAUSE, QUEUE, Objects, opened_objects
 
+EVERYTHING = NotificationSettings(
+    (NotificationRule("all", QUEUE, ("s3:ObjectCreated:*", "s3:ObjectRemoved:*")),)
+)
 SIZES = (10, 50_000, 70_000, 1_500_000)
 WORKERS = 4
 
@@ -50,7 +58,7 @@ async def put_forever(objects: Objects, prefix: str, worker: int) -> None:
 async def main(folder: Path, prefix: str) -> None:
     async with opened_objects(folder) as objects, asyncio.TaskGroup() as group:
         if not objects.store.buckets.list_nowait():
-            await objects.store.buckets.create("b")
+            await objects.store.buckets.create("b", BucketSettings(notifications=EVERYTHING))
         group.create_task(objects.store.run())
         for worker in range(WORKERS):
             group.create_task(put_forever(objects, prefix, worker))

@@ -1,4 +1,4 @@
-"""After a kill at any moment, objects that were told are whole, and nothing is half there."""
+"""After a kill at any moment objects are whole, nothing is half there, and no event is lost."""
 
 from __future__ import annotations
 
@@ -38,6 +38,17 @@ def told_until_killed(folder: Path, prefix: str, lines: int) -> list[tuple[str, 
     return [(verb, key) for verb, key in whole]
 
 
+async def events(objects: Objects) -> dict[str, list[str]]:
+    """Keys by "ObjectCreated" and "ObjectRemoved", as the queue was told."""
+    found: dict[str, list[str]] = {"ObjectCreated": [], "ObjectRemoved": []}
+    for document in await objects.told():
+        records = document["Records"]
+        assert isinstance(records, list)
+        for record in records:
+            found[record["eventName"].partition(":")[0]].append(record["s3"]["object"]["key"])
+    return found
+
+
 async def check(objects: Objects, said: list[tuple[str, str]]) -> None:
     """What is listed is whole, and is what was told; what was under way may be either."""
     by_verb = {verb: {key for v, key in said if v == verb} for verb, _ in said}
@@ -47,6 +58,10 @@ async def check(objects: Objects, said: list[tuple[str, str]]) -> None:
     keys = {one.key for one in page.objects}
     assert sure <= keys
     assert not gone & keys
+    # A change and its event are one: each that is there was told once, each that was told is there.
+    told = await events(objects)
+    assert sorted(told["ObjectCreated"]) == sorted(keys | set(told["ObjectRemoved"]))
+    assert gone <= set(told["ObjectRemoved"])
     large = 0
     for one in page.objects:
         body = await objects.read(one.key)
