@@ -12,9 +12,11 @@ from mayfly.api.exchange import JSON_TYPE, Exchange
 from mayfly.api.gate import Gate
 from mayfly.api.hosts import HostCheck
 from mayfly.api.message import Response
+from mayfly.api.permits import require_grant
 from mayfly.api.platform import Platform
 from mayfly.model.errors import MayflyError, NotFound
 from mayfly.model.function import Function, FunctionUrl, UrlAuth
+from mayfly.model.grant import GrantKind
 from mayfly.model.invocation import Invocation
 from mayfly.model.url_call import UrlCall, UrlCaller, UrlReply
 
@@ -64,7 +66,7 @@ class FunctionUrls:
         )
         caller = None
         if url.auth is UrlAuth.AWS_IAM and not _is_preflight(exchange, url):
-            caller = self._caller(exchange, body)
+            caller = self._caller(exchange, body, function)
             if caller is None:
                 await exchange.reply(_FORBIDDEN)
                 return
@@ -95,10 +97,11 @@ class FunctionUrls:
             )
         return reply
 
-    def _caller(self, exchange: Exchange, body: bytes) -> UrlCaller | None:
-        """Who signed the request for the service "lambda", or None."""
+    def _caller(self, exchange: Exchange, body: bytes, function: Function) -> UrlCaller | None:
+        """Who signed the request for the service "lambda" and may call the function, or None."""
         try:
             principal = self._gate.authenticate(exchange, body)
+            require_grant(principal, GrantKind.INVOKE, function.name)
         except MayflyError:
             return None
         if principal.service != "lambda":

@@ -41,7 +41,7 @@ from mayfly.api.gate import Gate, stated_service
 from mayfly.api.hosts import HostCheck
 from mayfly.api.lambda_.invoke import invoke_fast
 from mayfly.api.message import Request, Response
-from mayfly.api.permits import AccessDenied
+from mayfly.api.permits import AccessDenied, require_owner
 from mayfly.api.platform import Platform
 from mayfly.api.webhooks import HOOKS_PREFIX, Webhooks
 from mayfly.model.errors import MayflyError
@@ -194,6 +194,7 @@ class Api:
         principal = self._gate.authenticate(exchange, body)
         if principal.service not in _DOWNLOAD_SERVICES:
             raise AccessDenied(f'a signature for "{principal.service[:64]}" opens no archive')
+        require_owner(principal, "the download of a function's code")
         digest = exchange.raw_path[len(_CODE_PREFIX) :].decode("latin-1")
         await send_archive(self._platform, exchange, digest, self._threads)
 
