@@ -1,4 +1,8 @@
-"""Buckets: made, deleted when empty, listed, set up. Reads are from memory."""
+"""Buckets: made, deleted when empty, listed, set up.
+
+There are few of them and every operation asks for one, so all are in memory, brought up to date
+after each commit; a change reads and writes the row itself, inside its transaction.
+"""
 
 from __future__ import annotations
 

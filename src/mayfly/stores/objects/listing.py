@@ -25,21 +25,20 @@ from mayfly.stores.objects.record import (
 from mayfly.stores.objects.schema import read_upload
 from mayfly.stores.objects.versions import COLUMNS, Row, find_version, read_version
 
+_ROWS = f"SELECT {COLUMNS}, NULL FROM object_version"  # noqa: S608  constants only
 _OBJECTS = (
-    f"SELECT {COLUMNS}, NULL FROM object_version INDEXED BY object_latest "  # noqa: S608  constants only
+    f"{_ROWS} INDEXED BY object_latest "
     "WHERE is_latest = 1 AND bucket_id = ? AND is_marker = ? AND key >= ? ORDER BY key"
 )
 _OLDER = (
-    f"SELECT {COLUMNS}, NULL FROM object_version INDEXED BY object_older "  # noqa: S608  constants only
+    f"{_ROWS} INDEXED BY object_older "
     "WHERE is_latest = 0 AND bucket_id = ? AND key >= ? ORDER BY key, seq DESC"
 )
 _LATEST_OF_ONE_KEY = (
-    f"SELECT {COLUMNS}, NULL FROM object_version "  # noqa: S608  constants only
-    "WHERE is_latest = 1 AND bucket_id = ? AND is_marker IN (0, 1) AND key = ? AND seq < ?"
+    f"{_ROWS} WHERE is_latest = 1 AND bucket_id = ? AND is_marker IN (0, 1) AND key = ? AND seq < ?"
 )
 _OLDER_OF_ONE_KEY = (
-    f"SELECT {COLUMNS}, NULL FROM object_version "  # noqa: S608  constants only
-    "WHERE is_latest = 0 AND bucket_id = ? AND key = ? AND seq < ? ORDER BY seq DESC"
+    f"{_ROWS} WHERE is_latest = 0 AND bucket_id = ? AND key = ? AND seq < ? ORDER BY seq DESC"
 )
 _UPLOADS = (
     "SELECT key, owner, document FROM object_upload INDEXED BY object_upload_key "
