@@ -34,7 +34,8 @@ LOOK_S_MAX = 60.0
 # A clock that was put back less than this is waited for.
 PUT_BACK_MS = 120_000
 _RETRY_S = 5.0
-_PAGE = 128
+# So many are planned without a pause: the event loop has others to serve.
+_PAGE = 32
 _CHANCE_LENGTH = 8
 _EXECUTION_LENGTH = 16
 

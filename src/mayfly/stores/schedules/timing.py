@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -25,6 +26,7 @@ _RATE = re.compile(r"rate\(([1-9]\d{0,7}) (minute|hour|day)s?\)", re.ASCII)
 _CRON = re.compile(r"cron\((\S.*\S)\)", re.ASCII)
 _AT = re.compile(r"at\((\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\)", re.ASCII)
 _UNIT_MS = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+_REMEMBERED = 1_024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAST_MS = (YEAR_MAX - 1970) * 366 * 86_400_000
 
@@ -89,6 +91,7 @@ class _Once:
         return self.at_ms if self.at_ms > after_ms else None
 
 
+@lru_cache(_REMEMBERED)
 def parse_timing(expression: str, zone_name: str) -> Timing:
     """Read an expression.
 
