@@ -7,6 +7,7 @@ answered. So a record for each accepted call proves that each was called, and to
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from collections import Counter
@@ -22,7 +23,8 @@ from mayfly.testing.ids import seeded
 from tests.support.functions import Functions
 from tests.support.life import Life, new_life
 
-KILLS = 8
+# More of them for a soak.
+KILLS = int(os.environ.get("MAYFLY_TEST_KILLS", "8"))  # noqa: TID251  a test's own size
 CALLERS = 4
 FAILS_EACH_THIRD = """
     def handler(event, context):
@@ -77,7 +79,7 @@ def records(functions: Functions, url: str, wanted: set[str]) -> list[dict[str, 
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(60 + 20 * KILLS)
 def test_every_accepted_call_is_made_and_told_whenever_the_daemon_dies(life: Life) -> None:
     functions, chance, load = life.up(), seeded(11), Load()
     name = functions.make(FAILS_EACH_THIRD, name="told")
