@@ -34,7 +34,7 @@ class Refused(Exception):
     def __init__(self, status: int, document: Document) -> None:
         self.status = status
         self.document = document
-        self.code = document["__type"].rpartition("#")[2]
+        self.code: str = document["__type"].rpartition("#")[2]
         self.message = document.get("message") or document.get("Message") or ""
         super().__init__(f"{self.code}: {self.message}")
 

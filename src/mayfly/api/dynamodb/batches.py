@@ -6,6 +6,7 @@ an answer of 16 MB is given back as unprocessed.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,7 @@ WRITES_MAX = 25
 ANSWER_BYTES_MAX = 16 * 1024 * 1024
 # So many look-ups take less time than going to a thread.
 _LOOP_GETS_MAX = 25
+_LOOP_WRITES_MAX = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +82,25 @@ class Batches:
     async def write(self, members: Members, principal: Principal) -> bytes:
         """BatchWriteItem."""
         wanted = wanted_capacity(members)
-        requests = [
-            (name, put, item, size)
-            for name, table in _write_tables(members)
-            for put, item, size in _writes_of(name, table, principal)
-        ]
-        if len(requests) > WRITES_MAX:
+        tables = list(_write_tables(members))
+        count = sum(len(writes) for _, writes in tables)
+        if count > WRITES_MAX:
             raise InvalidRequest(
                 "1 validation error detected: Value at 'requestItems' failed to satisfy "
                 "constraint: Map value must satisfy constraint: [Member must have length less "
                 f"than or equal to {WRITES_MAX}, Member must have length greater than or equal "
                 "to 1]"
             )
+
+        def read() -> list[tuple[str, bool, Item, int]]:
+            return [
+                (name, *one)
+                for name, writes in tables
+                for one in _writes_of(name, writes, principal)
+            ]
+
+        # Items may be large: reading several of them would hold up other calls.
+        requests = await asyncio.to_thread(read) if count > _LOOP_WRITES_MAX else read()
 
         def prepare() -> list[Write]:
             writes = []

@@ -6,6 +6,7 @@ AWS has and Mayfly lacks (PartiQL, backups, global tables, ...) is refused by na
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from mayfly.api.dynamodb.answers import answered, refused
@@ -24,6 +25,8 @@ from mayfly.ports import Clock, Ids
 from mayfly.stores.tables.figures import Counter
 from mayfly.stores.tables.store import TableStore
 
+# Parsing a body this large would hold up other calls.
+LARGE_BODY_BYTES = 256 * 1024
 TARGET_PREFIX = "DynamoDB_20120810."
 
 Operation = Callable[[Members, Principal], Awaitable[bytes]]
@@ -51,10 +54,18 @@ class DynamoDb:
             operation = self._operations.get(target)
             if operation is None:
                 raise not_here("dynamodb", target, TARGET_PREFIX)
-            body = await operation(read_members(request.body), request.principal)
+            members = await members_of(request)
+            body = await operation(members, request.principal)
         except MayflyError as error:
             return refused(error, request.request_id)
         return answered(body, request.request_id)
+
+
+async def members_of(request: Request) -> Members:
+    """The request's members; a large body is parsed on a thread. Raises MalformedRequest."""
+    if len(request.body) > LARGE_BODY_BYTES:
+        return await asyncio.to_thread(read_members, request.body)
+    return read_members(request.body)
 
 
 def not_here(service: str, target: str, prefix: str) -> MayflyError:

@@ -12,11 +12,10 @@ import msgspec
 
 from mayfly.api.dynamodb.answers import answered, encode, refused
 from mayfly.api.dynamodb.descriptions import key_schema
-from mayfly.api.dynamodb.endpoint import not_here
+from mayfly.api.dynamodb.endpoint import members_of, not_here
 from mayfly.api.dynamodb.members import (
     Members,
     choice,
-    read_members,
     refuse_absent,
     required_text,
     text,
@@ -63,7 +62,7 @@ class DynamoDbStreams:
             operation = self._operations.get(target)
             if operation is None:
                 raise not_here("dynamodbstreams", target, TARGET_PREFIX)
-            body = await operation(read_members(request.body), request.principal)
+            body = await operation(await members_of(request), request.principal)
         except MayflyError as error:
             return refused(error, request.request_id)
         return answered(body, request.request_id)
