@@ -64,9 +64,7 @@ def test_the_documented_trailer_is_right(step: int) -> None:
     decoder = ChunkedBody(
         signatures=signatures(SEED_WITH_TRAILER), trailing=True, decoded_bytes=len(BODY)
     )
-    trailers = (
-        f"x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{TRAILER_SIGNATURE}\r\n"
-    )
+    trailers = f"x-amz-checksum-crc32c:sOO8/Q==\r\nx-amz-trailer-signature:{TRAILER_SIGNATURE}\r\n"
     assert decode(decoder, signed_body(SIGNED_WITH_TRAILER, trailers), step) == BODY
     assert decoder.trailers["x-amz-checksum-crc32c"] == "sOO8/Q=="
 
@@ -84,9 +82,7 @@ def test_a_changed_trailer_is_noticed() -> None:
     decoder = ChunkedBody(
         signatures=signatures(SEED_WITH_TRAILER), trailing=True, decoded_bytes=len(BODY)
     )
-    trailers = (
-        f"x-amz-checksum-crc32c:sOO8/A==\r\nx-amz-trailer-signature:{TRAILER_SIGNATURE}\r\n"
-    )
+    trailers = f"x-amz-checksum-crc32c:sOO8/A==\r\nx-amz-trailer-signature:{TRAILER_SIGNATURE}\r\n"
     with pytest.raises(SignatureDoesNotMatch):
         decode(decoder, signed_body(SIGNED_WITH_TRAILER, trailers), 10_000)
 
