@@ -34,7 +34,6 @@ from mayfly.stores.tables.store import TableStore
 
 TARGET_PREFIX = "DynamoDBStreams_20120810."
 RECORDS_MAX = 1_000
-ANSWER_BYTES_MAX = 1024 * 1024
 _PAGE_MAX = 100
 _STARTS = ("TRIM_HORIZON", "LATEST", "AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER")
 
@@ -153,14 +152,9 @@ class DynamoDbStreams:
         stream = self._catalog.find_stream(place.stream_arn)
         ended = bool(stream.ended_ms)
         rows = self._tables.read_stream(place.stream_arn, place.shard_id, place.after, limit)
-        shown: list[msgspec.Raw] = []
-        size, after = 0, place.after
-        for row in rows:
-            size += len(row.document)
-            if shown and size > ANSWER_BYTES_MAX:
-                break
-            shown.append(msgspec.Raw(records.record_document(row, place.stream_arn)))
-            after = row.sequence
+        documents = (records.record_document(row, place.stream_arn) for row in rows)
+        shown = [msgspec.Raw(one) for one in documents]
+        after = rows[-1].sequence if rows else place.after
         answer: dict[str, object] = {"Records": shown}
         if not (ended and not rows):
             following = ShardIterator(place.stream_arn, place.shard_id, after, now_ms)

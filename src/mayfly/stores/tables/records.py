@@ -25,7 +25,7 @@ from mayfly.stores.tables.layout import SHARDS, Place, shard_of
 from mayfly.stores.tables.values import Item
 
 RETENTION_MS = 24 * 3_600_000
-RECORDS_MAX = 1_000
+READ_BYTES_MAX = 1024 * 1024
 _SEQUENCE_LEAD = 10**20
 _SEQUENCE_DIGITS = 21
 _SERVICE = "dynamodb.amazonaws.com"
@@ -82,7 +82,6 @@ _READ = (
     "SELECT sequence, created_ms, document FROM stream_record "
     "WHERE stream_id = ? AND shard = ? AND sequence > ? ORDER BY sequence LIMIT ?"
 )
-_NEWEST = "SELECT max(sequence) FROM stream_record WHERE stream_id = ? AND shard = ?"
 _GIVEN = "SELECT seq FROM sqlite_sequence WHERE name = 'stream_record'"
 
 
@@ -95,15 +94,22 @@ def add_record(connection: sqlite3.Connection, stream: Stream, change: Change, n
 def read_records(
     connection: sqlite3.Connection, stream: Stream, shard: int, after: int, count_max: int
 ) -> Sequence[StreamRow]:
-    """Records of a shard whose sequence is above `after`, oldest first; by the index."""
-    rows = connection.execute(_READ, (stream.stream_id, shard, after, count_max))
-    return [StreamRow(*row) for row in rows]
+    """Records of a shard whose sequence is above `after`, oldest first; by the index.
 
-
-def newest_sequence(connection: sqlite3.Connection, stream: Stream, shard: int) -> int:
-    """The newest record's sequence of a shard, 0 where it has none."""
-    (newest,) = connection.execute(_NEWEST, (stream.stream_id, shard)).fetchone()
-    return int(newest or 0)
+    Fewer than `count_max` where they are large: after about a megabyte no more are read.
+    """
+    cursor = connection.execute(_READ, (stream.stream_id, shard, after, count_max))
+    rows: list[StreamRow] = []
+    size = 0
+    try:
+        for row in cursor:
+            size += len(row[2])
+            if rows and size > READ_BYTES_MAX:
+                break
+            rows.append(StreamRow(*row))
+    finally:
+        cursor.close()
+    return rows
 
 
 def given_sequence(connection: sqlite3.Connection) -> int:

@@ -200,7 +200,8 @@ class TableStore:
     ) -> Sequence[records.StreamRow]:
         """A shard's records above a sequence, oldest first; 0 is before the first.
 
-        `records.record_document` makes a document of each.
+        `records.record_document` makes a document of each. There may be fewer than `count_max`
+        and still more to come where records are large; none means that there is none.
 
         Raises:
             TableNotFound: There is no such stream or shard.

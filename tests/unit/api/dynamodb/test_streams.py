@@ -140,6 +140,20 @@ async def test_records_come_in_pages(desk: Desk) -> None:
     assert found == records
 
 
+async def test_large_records_come_in_pages_of_a_megabyte(desk: Desk) -> None:
+    await desk.table(StreamSpecification=BOTH)
+    for number in range(6):
+        await desk.put(id="a", x="y" * 200_000, n=number)
+    arn = await _arn(desk)
+    pages = []
+    for shard in desk.tables.shards(arn):
+        iterator = await _iterator(desk, arn, shard, "TRIM_HORIZON")
+        while (told := await desk.ask("GetRecords", ShardIterator=iterator))["Records"]:
+            iterator = told["NextShardIterator"]
+            pages.append(len(told["Records"]))
+    assert pages == [3, 2, 1]
+
+
 async def test_an_iterator_is_good_for_15_minutes(desk: Desk) -> None:
     arn, shard, _ = await _shard_with_records(desk)
     iterator = await _iterator(desk, arn, shard, "LATEST")
