@@ -1,4 +1,8 @@
-"""Buckets: made, looked for, deleted, listed."""
+"""Buckets: made, looked for, deleted, listed.
+
+There is one region and one owner. Making and removing is the owner's; a function that was granted
+anything in a bucket may ask whether it is there.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""DeleteObjects: up to a thousand keys in one request and one transaction."""
+"""DeleteObjects: up to a thousand keys in one request and one transaction.
+
+Each key has an outcome of its own: a key that may not be deleted, or whose condition does not hold,
+is named as an error beside the others that are gone.
+"""
 
 from __future__ import annotations
 
