@@ -20,6 +20,7 @@ from mayfly.api.control.webhooks import WebhookControl
 from mayfly.api.dispatch import ObjectsEndpoint, Operations, WholeService
 from mayfly.api.dynamodb.endpoint import DynamoDb
 from mayfly.api.dynamodbstreams.endpoint import DynamoDbStreams
+from mayfly.api.lambda_.mappings import MappingOperations
 from mayfly.api.platform import Platform
 from mayfly.api.s3.address import Addresses
 from mayfly.api.s3.call import Room
@@ -29,6 +30,7 @@ from mayfly.api.sqs.endpoint import SqsService
 from mayfly.api.webhooks import WebhookReceiver
 from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
+from mayfly.daemon.mappings import open_mappings
 from mayfly.engine.engine import Engine
 from mayfly.sources import objects
 from mayfly.sources.schedule import ScheduleSource
@@ -67,6 +69,7 @@ class Events:
     webhooks: WebhookStore | None = None
     queues: QueueStore | None = None
     tables: TableStore | None = None
+    mappings: MappingOperations | None = None
     control: dict[tuple[str, bool], Mapping[str, Route]] = field(default_factory=dict)
     sources: list[Callable[[], Coroutine[None, None, None]]] = field(default_factory=list)
 
@@ -77,8 +80,15 @@ async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Eve
     await _objects(base, events, stack)
     await _schedules(base, events)
     await _webhooks(base, events)
-    await _queues(base, events)
-    await _tables(base, events)
+    queues = await _queues(base, events)
+    tables = await _tables(base, events)
+    events.mappings = await open_mappings(
+        database=base.store,
+        outbox=base.outbox,
+        platform=base.platform,
+        queues=queues,
+        tables=tables,
+    )
     return events
 
 
@@ -146,7 +156,7 @@ async def _webhooks(base: Foundation, events: Events) -> None:
     events.control |= WebhookControl(store, secrets).routes
 
 
-async def _queues(base: Foundation, events: Events) -> None:
+async def _queues(base: Foundation, events: Events) -> QueueStore:
     platform = base.platform
     store = await QueueStore.open(base.store, platform.clock, platform.ids)
     base.outbox.employ("sqs", store)
@@ -154,9 +164,10 @@ async def _queues(base: Foundation, events: Events) -> None:
     events.whole["sqs"] = SqsService(store, platform.ids, platform.endpoint)
     events.control |= EventControl(store).routes
     events.sources.append(store.run)
+    return store
 
 
-async def _tables(base: Foundation, events: Events) -> None:
+async def _tables(base: Foundation, events: Events) -> TableStore:
     platform = base.platform
     clock = platform.clock
     store = await TableStore.open(base.store, clock)
@@ -166,3 +177,4 @@ async def _tables(base: Foundation, events: Events) -> None:
     events.whole["dynamodb"] = DynamoDb(store, counter, clock=clock, ids=platform.ids, host=host)
     events.whole["dynamodbstreams"] = DynamoDbStreams(store, clock=clock)
     events.sources.append(TableKeeper(base.store, store, clock).run)
+    return store

@@ -150,7 +150,8 @@ async def open_rooms(
 
 
 def _services(platform: Platform, events: Events) -> Services:
-    ours: dict[str, Operations] = {"lambda": LambdaOperations(platform), "sts": StsOperations()}
+    lambda_ = LambdaOperations(platform, events.mappings)
+    ours: dict[str, Operations] = {"lambda": lambda_, "sts": StsOperations()}
     return Services(
         {**ours, **events.operations},
         events.whole,

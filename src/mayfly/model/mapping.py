@@ -6,7 +6,8 @@ The fields and their defaults are those of Lambda's event source mappings (API R
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mayfly.model.function import ACCOUNT_ID, LATEST, REGION
@@ -48,7 +49,9 @@ class SourceMapping:
         starting: Where the reading of a stream begins.
         on_failure_arn: Where what was given up is told, or "".
         modified_ms: Of the last change, Unix milliseconds.
-        owner: Who keeps it: "" a person, otherwise the manifest's trigger that made it.
+        revision: Counts its changes, from 1.
+        start_sequence: Of a stream: records above it are read.
+        tags: The owner's.
     """
 
     mapping_id: str
@@ -68,7 +71,14 @@ class SourceMapping:
     concurrency_max: int | None = None
     starting: StartingPosition = StartingPosition.TRIM_HORIZON
     on_failure_arn: str = ""
-    owner: str = ""
+    revision: int = 1
+    start_sequence: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """The mapping's own ARN."""
+        return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:event-source-mapping:{self.mapping_id}"
 
     @property
     def kind(self) -> SourceKind:
@@ -87,3 +97,31 @@ class SourceMapping:
         """Qualified where a qualifier was given."""
         arn = f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{self.function_name}"
         return arn if self.qualifier == LATEST else f"{arn}:{self.qualifier}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A part of a stream that is read in order, with a checkpoint of its own.
+
+    Args:
+        shard_id: Of the stream.
+        number: 0 to `count` - 1: an item's records are all in one lane.
+        count: Lanes of a shard: the mapping's `parallel`.
+    """
+
+    shard_id: str
+    number: int = 0
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the running source says of a mapping; not kept on disk.
+
+    Args:
+        revision: Of the mapping that is being read for, 0 while nothing runs.
+        result: What came of the last batch, or what keeps the source from reading.
+    """
+
+    revision: int = 0
+    result: str = "No records processed"

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from mayfly.api.lambda_.event_config import EventConfigOperations
 from mayfly.api.lambda_.functions import FunctionOperations
 from mayfly.api.lambda_.invoke import invoke_operation
+from mayfly.api.lambda_.mappings import MappingOperations, names_mapping
 from mayfly.api.lambda_.platform import LambdaPlatform
 from mayfly.api.lambda_.tags import ConcurrencyOperations, TagOperations
 from mayfly.api.lambda_.urls import UrlOperations
@@ -21,9 +22,13 @@ Perform = Callable[[Params], Awaitable[Mapping[str, object]]]
 
 
 class LambdaOperations:
-    """The service "lambda" over the platform's ports."""
+    """The service "lambda" over the platform's ports.
 
-    def __init__(self, platform: LambdaPlatform) -> None:
+    Args:
+        mappings: Event source mappings, where the platform has sources to read.
+    """
+
+    def __init__(self, platform: LambdaPlatform, mappings: MappingOperations | None = None) -> None:
         self._platform = platform
         functions, urls = FunctionOperations(platform), UrlOperations(platform)
         tags, concurrency = TagOperations(platform), ConcurrencyOperations(platform)
@@ -53,6 +58,8 @@ class LambdaOperations:
             "ListFunctionEventInvokeConfigs": events.list,
             "DeleteFunctionEventInvokeConfig": events.delete,
         }
+        if mappings is not None:
+            self._performers |= _of_mappings(mappings, tags)
 
     def implements(self, operation_name: str) -> bool:
         """Whether `handle` does this operation."""
@@ -77,3 +84,21 @@ class LambdaOperations:
             )
         require_owner(request.principal, operation_name)
         return await self._performers[operation_name](params)
+
+
+def _of_mappings(mappings: MappingOperations, tags: TagOperations) -> Mapping[str, Perform]:
+    """The operations on mappings; tags are by the ARN's kind."""
+
+    def either(of_mapping: Perform, of_function: Perform) -> Perform:
+        return lambda params: (of_mapping if names_mapping(params) else of_function)(params)
+
+    return {
+        "CreateEventSourceMapping": mappings.create,
+        "GetEventSourceMapping": mappings.get,
+        "ListEventSourceMappings": mappings.list,
+        "UpdateEventSourceMapping": mappings.update,
+        "DeleteEventSourceMapping": mappings.delete,
+        "TagResource": either(mappings.tag, tags.tag),
+        "UntagResource": either(mappings.untag, tags.untag),
+        "ListTags": either(mappings.list_tags, tags.list),
+    }

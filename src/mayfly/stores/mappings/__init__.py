@@ -1,0 +1,1 @@
+"""Event source mappings on disk, and how far each has read."""
