@@ -1,4 +1,8 @@
-"""Batches: up to ten entries with ids, each of which succeeds or fails for itself."""
+"""Batches: up to ten entries with ids, each of which succeeds or fails for itself.
+
+A batch is refused as a whole only for its form: no entry, too many, ids that are none or twice
+there.
+"""
 
 from __future__ import annotations
 

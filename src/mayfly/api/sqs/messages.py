@@ -1,4 +1,9 @@
-"""Operations on messages: sent, received, deleted and hidden, alone or in batches of ten."""
+"""Operations on messages: sent, received, deleted and hidden, alone or in batches of ten.
+
+Each asks first whether its caller may, then checks what is asked for, then calls the store once:
+a batch is one transaction. A long poll looks once before it waits, so that a busy queue costs no
+task.
+"""
 
 from __future__ import annotations
 

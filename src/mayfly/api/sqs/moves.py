@@ -1,4 +1,7 @@
-"""Operations on message move tasks: a dead-letter queue is emptied, back to where it came from."""
+"""Operations on message move tasks: a dead-letter queue is emptied, back to where it came from.
+
+A task is named by a handle, as AWS does it: the task's id and its source, as base64 of JSON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Operations on queues: made, found, set, tagged and removed."""
+"""Operations on queues: made, found, set, tagged and removed.
+
+They are the owner's, but for a queue's URL and attributes, which whoever may send or receive may
+read. A policy is kept and shown, and decides nothing: what a key may do, its grants say.
+"""
 
 from __future__ import annotations
 

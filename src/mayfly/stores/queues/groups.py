@@ -24,7 +24,7 @@ from mayfly.stores.queues.queue import (
 )
 from mayfly.stores.queues.rows import ROW, Row
 
-_HEAD = f"SELECT {ROW} FROM message WHERE group_key = ? ORDER BY seq LIMIT ?"  # noqa: S608  constants only
+_HEAD = f"SELECT {ROW} FROM message WHERE group_key = ? ORDER BY seq LIMIT ?"  # noqa: S608
 
 
 def send(

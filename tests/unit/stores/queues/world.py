@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.ports import Sites, unwatched
@@ -15,6 +16,8 @@ from mayfly.stores.queues.schema import QueueSite
 from mayfly.stores.queues.store import QueueStore
 from mayfly.testing.ids import SeededIds
 
+# Fields of QueueSettings and arguments of `receive`, each of its own type.
+Setting = Any
 START_MS = 1_750_000_000_000
 
 
@@ -59,11 +62,11 @@ class World:
     group: asyncio.TaskGroup
 
     async def make(
-        self, name: str = "q", *, redrive: tuple[str, int] | None = None, **settings: object
+        self, name: str = "q", *, redrive: tuple[str, int] | None = None, **settings: Setting
     ) -> str:
         """A queue; its name."""
         found = Redrive(*redrive) if redrive else None
-        made = QueueSettings(fifo=name.endswith(".fifo"), redrive=found, **settings)  # type: ignore[arg-type]
+        made = replace(QueueSettings(name.endswith(".fifo"), redrive=found), **settings)
         await self.queues.create(name, made)
         # The first receive counts what is in flight, on another thread; the next ones do not.
         await self.queues.receive(name)
@@ -79,9 +82,9 @@ class World:
         (sent,) = await self.queues.send(name, [draft])
         return sent
 
-    async def bodies(self, name: str, count_max: int = 10, **wish: object) -> list[str]:
+    async def bodies(self, name: str, count_max: int = 10, **wish: Setting) -> list[str]:
         """What a receive gives."""
-        found = await self.queues.receive(name, count_max=count_max, **wish)  # type: ignore[arg-type]
+        found = await self.queues.receive(name, count_max=count_max, **wish)
         return [one.body for one in found]
 
     async def quiet(self) -> None:
