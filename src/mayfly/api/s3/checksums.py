@@ -44,7 +44,7 @@ class Sum(Protocol):
 
 class _Crc:
     def __init__(self, name: str) -> None:
-        # 8 MB of memory and 20 ms that a platform without buckets does not need.
+        # 5 MB of memory and tens of ms that a platform without buckets does not need.
         from awscrt import checksums  # noqa: PLC0415
 
         self._advance = getattr(checksums, name.lower())

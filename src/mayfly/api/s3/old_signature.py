@@ -21,7 +21,7 @@ from mayfly.api.message import Principal
 from mayfly.api.s3.call import Query, read_query
 from mayfly.api.s3.refusals import AccessDenied, InvalidAccessKeyId, SignatureDoesNotMatch
 from mayfly.api.s3.selectors import SELECTORS
-from mayfly.model.function import ACCOUNT_ID, REGION
+from mayfly.model.function import REGION
 
 _TOKEN = "x-amz-security-token"  # noqa: S105  a header's name
 # Two of them read what the plain operation reads, and clients do not sign them.
@@ -71,15 +71,7 @@ def sign_form(keys: Keys, *, key_id: str, token: str, policy: str, signature: st
 
 def principal_of(credential: Credential) -> Principal:
     """Whom a key stands for, in S3."""
-    return Principal(
-        credential.access_key_id,
-        ACCOUNT_ID,
-        credential.arn,
-        "s3",
-        REGION,
-        credential.function_name,
-        credential.grants,
-    )
+    return credential.principal("s3", REGION)
 
 
 def _credential(keys: Keys, key_id: str, token: str) -> Credential:
