@@ -103,6 +103,15 @@ class Builder(Protocol):
         ...
 
 
+    async def look(self, archive: bytes) -> BuiltFunction:
+        """What `deploy` would make of the upload; nothing of it is kept or installed.
+
+        Raises:
+            InvalidManifest, InvalidArchive, InvalidParameter, RequestTooLarge: As `deploy`.
+        """
+        ...
+
+
 class UrlSource(Protocol):
     """Turns HTTP requests into events and outcomes into HTTP replies; `sources.http` is one."""
 

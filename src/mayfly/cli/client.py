@@ -7,19 +7,23 @@ to the person in one line, with the platform's own words where it gave any.
 from __future__ import annotations
 
 import http.client
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlencode
+from xml.sax.saxutils import unescape
 
 from mayfly.cli import clock, document, running
-from mayfly.cli.failure import Failed
+from mayfly.cli.failure import Failed, Refused
 from mayfly.cli.signer import sign
 
 CONTROL, LAMBDA = "mayfly", "lambda"
 _TIMEOUT_S = 60.0
 _ERRORS_FROM = 400
+_XML_CODE = re.compile(rb"<Code>([^<]*)</Code>")
+_XML_MESSAGE = re.compile(rb"<Message>([^<]*)</Message>")
 _NO_HEADERS: Mapping[str, str] = {}
 
 
@@ -146,7 +150,12 @@ class Client:
                 line.request(method, target, body=body, headers=signed)
             response = line.getresponse()
             if response.status >= _ERRORS_FROM:
-                raise Failed(error_message(response.status, response.read()))
+                content = response.read()
+                raise Refused(
+                    error_message(response.status, content),
+                    status=response.status,
+                    code=_error_code(response.getheader("x-amzn-errortype"), content),
+                )
         return response
 
     def _translated(self) -> _Translated:
@@ -193,10 +202,27 @@ def error_message(status: int, body: bytes) -> str:
     try:
         told = document.parse(body)
     except ValueError:
+        said = _XML_MESSAGE.search(body)
+        if said is not None:
+            return unescape(said[1].decode(errors="replace"))
         return f"the platform answered {status}; its log says more"
     inner = document.part(told, "error") or told
     message = document.text(inner, "message") or document.text(inner, "Message")
     return message or f"the platform answered {status} {document.text(inner, 'code')}".rstrip()
+
+
+def _error_code(told: str | None, body: bytes) -> str:
+    """The error's name: in a header, in JSON, or in S3's XML."""
+    if told is not None:
+        return told.partition(":")[0]
+    try:
+        found = document.parse(body)
+    except ValueError:
+        code = _XML_CODE.search(body)
+        return code[1].decode(errors="replace") if code else ""
+    inner = document.part(found, "error") or found
+    name = document.text(inner, "code") or document.text(inner, "__type")
+    return name.rpartition("#")[2]
 
 
 def _parse_line(line: bytes) -> document.Document:

@@ -20,3 +20,17 @@ class Failed(Exception):
         super().__init__(message)
         self.exit_code = exit_code
         self.detail = detail
+
+
+class Refused(Failed):
+    """The platform answered with an error.
+
+    Args:
+        status: HTTP's.
+        code: The error's name, as the platform or AWS's API gives it, or "".
+    """
+
+    def __init__(self, message: str, *, status: int, code: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code

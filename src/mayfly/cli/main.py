@@ -28,6 +28,8 @@ COMMANDS = {
     "init": "Write a new function's folder.",
     "add": "Copy a ready function's folder here, to deploy or change.",
     "deploy": "Put a function's folder into service.",
+    "plan": "Show what differs between a system's folder and the platform.",
+    "apply": "Bring the platform to what a system's folder declares.",
     "invoke": "Call a function and print its answer.",
     "logs": "Print what a function wrote, with -f as it comes.",
     "ls": "List the functions.",

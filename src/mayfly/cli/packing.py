@@ -23,8 +23,11 @@ _MODE_FILE, _MODE_PROGRAM = 0o100644, 0o100755
 _LEVEL = 6
 
 
-def pack(folder: Path) -> bytes:
+def pack(folder: Path, manifest: Path | None = None) -> bytes:
     """The archive of a function's folder.
+
+    Args:
+        manifest: What goes in as mayfly.toml instead of the folder's own.
 
     Raises:
         Failed: The folder or its mayfly.toml is missing, a link leads out of it, a file cannot
@@ -38,7 +41,8 @@ def pack(folder: Path) -> bytes:
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.create_system = 3  # Unix: the modes below are read as such
             entry.external_attr = _mode(path) << 16
-            archive.writestr(entry, _read(path))
+            own = manifest is None or entry.filename != MANIFEST
+            archive.writestr(entry, _read(path if own or manifest is None else manifest))
     size_bytes = buffer.tell()
     if size_bytes > limits.CODE_ZIPPED_BYTES_MAX:
         raise Failed(

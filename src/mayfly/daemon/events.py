@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mayfly.api.control.events import EventControl
 from mayfly.api.control.routes import Route
 from mayfly.api.control.secrets import SecretControl
+from mayfly.api.control.systems import SystemControl
 from mayfly.api.control.webhooks import WebhookControl
 from mayfly.api.dispatch import ObjectsEndpoint, Operations, WholeService
 from mayfly.api.dynamodb.endpoint import DynamoDb
@@ -39,6 +40,7 @@ from mayfly.stores.objects.store import ObjectStore
 from mayfly.stores.queues.store import QueueStore
 from mayfly.stores.schedules.store import ScheduleStore
 from mayfly.stores.secrets.store import SecretStore
+from mayfly.stores.systems.store import SystemStore
 from mayfly.stores.tables.figures import Counter
 from mayfly.stores.tables.keeper import TableKeeper
 from mayfly.stores.tables.store import TableStore
@@ -89,6 +91,7 @@ async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Eve
         queues=queues,
         tables=tables,
     )
+    events.control |= SystemControl(await SystemStore.open(base.store)).routes
     return events
 
 

@@ -38,9 +38,10 @@ from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
 from mayfly.engine.bounds import EngineLimits
 from mayfly.engine.engine import Engine
 from mayfly.images.build import ImageBuilder
-from mayfly.images.manifest import to_settings
+from mayfly.images.manifest import Manifest, to_settings
 from mayfly.images.requirements import Requirements
 from mayfly.images.tree import plant_tree
+from mayfly.model.function import Code
 from mayfly.ports import RuntimeInfo
 from mayfly.sources.http import FunctionUrls
 from mayfly.telemetry import Metrics
@@ -75,12 +76,17 @@ class Workshop:
         def progress(step: str, ms: float, facts: dict[str, object]) -> None:
             on_step({"step": step, "ms": ms, **facts})
 
-        manifest, code = await self._images.deploy(archive, progress)
-        settings = to_settings(manifest, self._default_runtime)
+        return self._built(*await self._images.deploy(archive, progress))
+
+    async def look(self, archive: bytes) -> BuiltFunction:
+        """Say what a deploy would make (port `Builder`)."""
+        return self._built(*await self._images.look(archive))
+
+    def _built(self, manifest: Manifest, code: Code) -> BuiltFunction:
         url = manifest.url
         return BuiltFunction(
             name=manifest.name,
-            settings=settings,
+            settings=to_settings(manifest, self._default_runtime),
             code=code,
             url_auth=url.auth if url else None,
             url_cors=url.cors if url else None,

@@ -11,6 +11,7 @@ nothing that is named; a tree whose function is never registered goes with a col
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -103,11 +104,7 @@ class ImageBuilder:
             PlatformError: No package index was reached.
             StorageFailed: The disk refused.
         """
-        if len(archive) > self._zipped_bytes_max:
-            raise RequestTooLarge(
-                f"the folder zipped has {len(archive)} bytes, more than {self._zipped_bytes_max}; "
-                "leave out what the function does not need"
-            )
+        self._check_size(archive)
         began_s = self._clock.monotonic_s()
         look = partial(self._look, archive)
         folder = await asyncio.get_running_loop().run_in_executor(self._threads, look)
@@ -117,6 +114,32 @@ class ImageBuilder:
             digest = await self._install(folder, progress)
             code = replace(code, dependencies=digest)
         return folder.manifest, code
+
+    async def look(self, archive: bytes) -> tuple[Manifest, Code]:
+        """Judge a folder's zip and keep nothing of it: no code, no requirements.
+
+        Returns:
+            The manifest, and the code that a deploy of the zip would make; of its dependencies
+            the digest as well, which may not be installed yet.
+
+        Raises:
+            InvalidManifest, InvalidArchive, InvalidParameter, RequestTooLarge: As `deploy`.
+        """
+        self._check_size(archive)
+        look = partial(self._look, archive)
+        folder = await asyncio.get_running_loop().run_in_executor(self._threads, look)
+        code = Code(hashlib.sha256(archive).hexdigest(), len(archive))
+        if folder.wanted.lines:
+            runtime = self._runtimes[folder.manifest.runtime or self._default_runtime]
+            code = replace(code, dependencies=self._requirements.digest(folder.wanted, runtime))
+        return folder.manifest, code
+
+    def _check_size(self, archive: bytes) -> None:
+        if len(archive) > self._zipped_bytes_max:
+            raise RequestTooLarge(
+                f"the folder zipped has {len(archive)} bytes, more than {self._zipped_bytes_max}; "
+                "leave out what the function does not need"
+            )
 
     def _look(self, archive: bytes) -> _Folder:
         unpacked = Archive(archive, self._bounds)

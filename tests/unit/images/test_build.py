@@ -84,6 +84,21 @@ async def test_a_folder_becomes_a_manifest_and_code(
     assert steps == [("unpack", {"bytes": len(archive)})]
 
 
+async def test_a_look_says_what_a_deploy_would_make_and_keeps_nothing(
+    builder: ImageBuilder, code: FileCodeStore, tmp_path: Path
+) -> None:
+    archive = zip_files({"mayfly.toml": MANIFEST, "app.py": APP})
+    before = [*os.walk(tmp_path)]
+    seen = await builder.look(archive)
+    assert [*os.walk(tmp_path)] == before
+    assert await builder.deploy(archive, lambda *_: None) == seen
+    assert (code.tree_path(seen[1].digest) / "app.py").read_text() == APP
+    with pytest.raises(InvalidManifest):
+        await builder.look(zip_files({"mayfly.toml": "[function]", "app.py": APP}))
+    with pytest.raises(RequestTooLarge):
+        await builder.look(b"x" * 1_000_001)
+
+
 async def test_requirements_are_installed_and_then_found_again(
     builder: ImageBuilder, code: FileCodeStore, steps: Steps, progress: Progress
 ) -> None:

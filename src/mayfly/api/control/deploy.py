@@ -8,13 +8,14 @@ is one compare-and-set there. A client that goes away after its upload does not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
 from mayfly.api.control.forms import inspect_form
 from mayfly.api.platform import BuiltFunction, Platform
+from mayfly.api.triggers.room import shown
 from mayfly.model.errors import (
     Conflict,
     NotFound,
@@ -61,6 +62,56 @@ async def deploy(
         changed.append("triggers")
     on_step(await _prepare(platform, function))
     return {"function": inspect_form(platform, function), "changed": changed}
+
+
+async def compare(platform: Platform, archive: bytes) -> Mapping[str, object]:
+    """What a deploy of the zip would change, old and new; nothing is changed or kept.
+
+    Whether the resources of its triggers are there is not asked: they may come with it.
+
+    Raises:
+        MayflyError: The upload is refused.
+    """
+    built = await platform.builder.look(archive)
+    present = platform.registry.function_nowait(built.name)
+    told = {
+        "function": built.name,
+        "grants": [str(one) for one in built.settings.grants],
+        "triggers": [shown(one) for one in built.triggers],
+    }
+    if present is None:
+        return {**told, "create": True, "changes": []}
+    changes: list[dict[str, object]] = []
+    if present.code != built.code:
+        changes.append(_change("code", present.code.digest[:12], built.code.digest[:12]))
+    changes += [
+        _change(word, _plain(getattr(present.settings, key)), _plain(getattr(built.settings, key)))
+        for key, word in _WORDS.items()
+        if getattr(present.settings, key) != getattr(built.settings, key)
+    ]
+    url = platform.registry.url_nowait(built.name)
+    urls = (url and [url.auth.value, url.cors], built.url_auth and [built.url_auth, built.url_cors])
+    if urls[0] != urls[1]:
+        changes.append(_change("url", urls[0], urls[1]))
+    before = platform.triggers.shown_nowait(built.name)
+    after = [shown(one) for one in built.triggers]
+    if _in_order(before) != _in_order(after):
+        changes.append(_change("triggers", before, after))
+    return {**told, "create": False, "changes": changes}
+
+
+def _in_order(triggers: Sequence[Mapping[str, object]]) -> list[bytes]:
+    return sorted(msgspec.json.encode(one, order="deterministic") for one in triggers)
+
+
+def _change(what: str, old: object, new: object) -> dict[str, object]:
+    return {"what": what, "old": old, "new": new}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, tuple):
+        return [str(one) for one in value]
+    return dict(value) if isinstance(value, Mapping) else value
 
 
 async def _prepare(platform: Platform, function: Function) -> Mapping[str, object]:

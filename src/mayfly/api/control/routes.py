@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote
 
 import msgspec
 
-from mayfly.api.control.deploy import deploy
+from mayfly.api.control.deploy import compare, deploy
 from mayfly.api.control.failure import (
     MethodNotAllowed,
     NoSuchRoute,
@@ -152,6 +152,8 @@ async def _logs(call: Call) -> None:
 
 async def _deploy(call: Call) -> None:
     async def work(stream: LineStream) -> Mapping[str, object]:
+        if call.query.get("dry_run", "0") != "0":
+            return await compare(call.platform, call.body)
         return await deploy(call.platform, call.body, stream.put_nowait)
 
     # Not abandoned when the client goes: the upload is whole, so the deploy is wanted.

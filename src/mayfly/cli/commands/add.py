@@ -12,8 +12,8 @@ from pathlib import Path
 
 import click
 
-import mayfly
 from mayfly.cli.failure import USAGE, Failed
+from mayfly.cli.ready import prebuilt_folder
 
 _LITTER = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
 
@@ -46,11 +46,6 @@ def command(name: str | None, folder: Path | None) -> None:
     for line in _grants(target / "mayfly.toml"):
         print(f"  asks for:  {line}")
     print(f"  next:  mayfly deploy {target}")
-
-
-def prebuilt_folder() -> Path:
-    """Where the ready functions lie in the installed package."""
-    return Path(mayfly.__file__).parent / "prebuilt"
 
 
 def _is_function(path: Path) -> bool:

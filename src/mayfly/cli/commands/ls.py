@@ -1,4 +1,8 @@
-"""`mayfly ls`: the functions in service, one a line."""
+"""`mayfly ls`: the functions in service, one a line.
+
+A table for a person, as wide as its words; with --json the platform's own forms, and with -q names
+alone, for scripts.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Which things `mayfly apply` made, by system."""
