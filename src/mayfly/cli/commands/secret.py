@@ -15,8 +15,8 @@ import click
 from mayfly.cli import clock, document
 from mayfly.cli.client import Client, segment
 from mayfly.cli.display import age, print_json
-from mayfly.cli.failure import FAILED, Failed
 from mayfly.cli.options import data_option, json_option
+from mayfly.cli.removal import remove_each
 from mayfly.cli.tables import print_table
 
 _PATH = "/_mayfly/v1/secrets"
@@ -75,18 +75,7 @@ def ls(data: Path, *, as_json: bool) -> None:
 @click.pass_context
 def rm(ctx: click.Context, names: tuple[str, ...], data: Path) -> None:
     """Remove the secrets NAME..."""
-    client = Client(data)
-    failed = False
-    for name in names:
-        try:
-            client.call("DELETE", f"{_PATH}/{segment(name)}")
-        except Failed as error:
-            failed = True
-            print(f"mayfly: {name} was not removed: {error}", file=sys.stderr)
-        else:
-            print(name)
-    if failed:
-        ctx.exit(FAILED)
+    ctx.exit(remove_each(data, _PATH, names))
 
 
 def _value(name: str, file: BinaryIO | None) -> bytes:

@@ -6,7 +6,6 @@ The secret is named, never given: `mayfly secret set` keeps it.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import click
@@ -14,8 +13,8 @@ import click
 from mayfly.cli import document
 from mayfly.cli.client import Client, segment
 from mayfly.cli.display import print_json
-from mayfly.cli.failure import FAILED, Failed
 from mayfly.cli.options import complete_function, data_option, json_option
+from mayfly.cli.removal import remove_each
 from mayfly.cli.tables import print_table
 
 _PATH = "/_mayfly/v1/webhooks"
@@ -85,15 +84,4 @@ def ls(data: Path, *, as_json: bool) -> None:
 @click.pass_context
 def rm(ctx: click.Context, names: tuple[str, ...], data: Path) -> None:
     """Remove the webhooks NAME...; their URLs are gone for good."""
-    client = Client(data)
-    failed = False
-    for name in names:
-        try:
-            client.call("DELETE", f"{_PATH}/{segment(name)}")
-        except Failed as error:
-            failed = True
-            print(f"mayfly: {name} was not removed: {error}", file=sys.stderr)
-        else:
-            print(name)
-    if failed:
-        ctx.exit(FAILED)
+    ctx.exit(remove_each(data, _PATH, names))
