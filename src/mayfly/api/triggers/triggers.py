@@ -9,6 +9,7 @@ anything is made, so that what a crash leaves half done is known, and finished b
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 
 from mayfly.api.triggers.room import Room, kind_of
@@ -23,6 +24,7 @@ class Triggers:
     def __init__(self) -> None:
         self._store: TriggerStore | None = None
         self._rooms: Mapping[TriggerKind, Room] = {}
+        self._turn = asyncio.Lock()
 
     def use(self, store: TriggerStore, rooms: Mapping[TriggerKind, Room]) -> None:
         """Work with these from now on: the stores are opened after the platform is made."""
@@ -51,32 +53,12 @@ class Triggers:
         Raises:
             MayflyError: Something refused; what was done is recorded, and the next call goes on.
         """
-        if self._store is None:
+        store = self._store
+        if store is None:
             return False
-        before = self._store.of_nowait(function_name)
-        planned = [
-            made
-            for _, room, own in self._by_room(triggers)
-            if room is not None
-            for made in room.plan(function_name, own)
-        ]
-        keys = {(one.kind, one.made_id) for one in planned}
-        gone = [one for one in before if (one.kind, one.made_id) not in keys]
-        if not planned and not gone:
-            return False
-        if any(
-            (one.kind, one.made_id) not in {(b.kind, b.made_id) for b in before} for one in planned
-        ):
-            await self._store.put(function_name, [*planned, *gone])
-        changed = False
-        for kinds, room in self._distinct_rooms():
-            own = [one for one in triggers if kind_of(one) in kinds]
-            left = [one for one in gone if one.kind in kinds]
-            if own or left:
-                changed |= await room.converge(function_name, own, left)
-        if [*before] != planned:
-            await self._store.put(function_name, planned)
-        return changed
+        # One at a time: two deploys of one function must not take each other's for strangers'.
+        async with self._turn:
+            return await self._converge(store, function_name, triggers)
 
     async def remove(self, function_name: str) -> None:
         """Remove all that the function's manifest made. Raises MayflyError."""
@@ -87,6 +69,32 @@ class Triggers:
         if self._store is None:
             return []
         return [one.shown for one in self._store.of_nowait(function_name)]
+
+    async def _converge(
+        self, store: TriggerStore, function_name: str, triggers: Sequence[Trigger]
+    ) -> bool:
+        before = store.of_nowait(function_name)
+        planned = [
+            made
+            for _, room, own in self._by_room(triggers)
+            if room is not None
+            for made in room.plan(function_name, own)
+        ]
+        keys = {(one.kind, one.made_id) for one in planned}
+        gone = [one for one in before if (one.kind, one.made_id) not in keys]
+        if not planned and not gone:
+            return False
+        if not keys <= {(one.kind, one.made_id) for one in before}:
+            await store.put(function_name, [*planned, *gone])
+        changed = False
+        for kinds, room in self._distinct_rooms():
+            own = [one for one in triggers if kind_of(one) in kinds]
+            left = [one for one in gone if one.kind in kinds]
+            if own or left:
+                changed |= await room.converge(function_name, own, left)
+        if [*before] != planned:
+            await store.put(function_name, planned)
+        return changed
 
     def _by_room(
         self, triggers: Sequence[Trigger]
