@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Mapping
 
 from mayfly.api.asgi import Message, Receive, Scope, Send
-from mayfly.api.connection import REPLY_WRITER, ReplyWriter
+from mayfly.api.connection import BY_DOOR, REPLY_WRITER, ReplyWriter
 from mayfly.api.message import Headers, Response
 from mayfly.model.errors import InvalidParameter, RequestTooLarge
 
@@ -70,6 +70,11 @@ class Exchange:
         """The address at the other end of the connection."""
         client = self.scope.get("client")
         return str(client[0]) if client else ""
+
+    @property
+    def by_door(self) -> bool:
+        """Whether it came out of an isolate, by its door."""
+        return BY_DOOR in self.scope.get("state", {})
 
     async def read_body(self, *, bytes_max: int, discard_bytes_max: int) -> bytes:
         """The whole body.
@@ -190,7 +195,9 @@ class Exchange:
             named = [*headers, (b"x-amzn-requestid", self.request_id.encode())]
         await self._send({"type": "http.response.start", "status": status, "headers": named})
 
-    async def send_part(self, part: bytes, *, timeout_s: float, more: bool = True) -> None:
+    async def send_part(
+        self, part: bytes | bytearray, *, timeout_s: float, more: bool = True
+    ) -> None:
         """Send a part, waiting while the client reads more slowly than we write.
 
         Raises:

@@ -89,7 +89,7 @@ async def upload_part_copy(call: Call) -> Response:
         wanted = call.headers.find(f"{SOURCE}-range")
         span = Span(0, meta.size) if wanted is None else copy_range(wanted, meta.size)
         async for chunk in reader.chunks(span.first, span.size):
-            await upload.write(chunk)
+            await upload.write(bytes(chunk))
         await upload.end()
         sums = (Checksum(algorithm, checksums.written(sum_.digest())),)
         part = await call.store.multipart.put_part(upload, pending, number, sums)
@@ -185,7 +185,7 @@ async def _sums(call: Call, reader: ObjectReader) -> tuple[Checksum, ...]:
         raise InvalidRequest("Checksum algorithm provided is unsupported.")
     sum_ = checksums.start(wanted)
     async for chunk in reader.chunks():
-        await asyncio.to_thread(sum_.update, chunk)
+        await asyncio.to_thread(sum_.update, bytes(chunk))
     return (Checksum(wanted, checksums.written(sum_.digest())),)
 
 
