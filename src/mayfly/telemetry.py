@@ -42,6 +42,7 @@ BIRTH_BUCKETS_S = (0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.12
 
 _RECENT_MAX = 512
 _ERROR_TYPES_MAX = 64
+_MISSING_GRANTS_MAX = 32
 _FIELD_LENGTH_MAX = 512
 
 
@@ -225,6 +226,7 @@ class Metrics:
         self.registry = CollectorRegistry(auto_describe=False)
         self._functions: dict[str, FunctionMetrics] = {}
         self._egress: dict[str, EgressMetrics] = {}
+        self._missing_grants: dict[str, dict[str, int]] = {}
         self.registry.register(_Collector(self))
 
     def function(self, name: str) -> FunctionMetrics:
@@ -250,6 +252,19 @@ class Metrics:
         """Drop a deleted function's series."""
         self._functions.pop(name, None)
         self._egress.pop(name, None)
+        self._missing_grants.pop(name, None)
+
+    def count_missing_grant(self, function_name: str, grant: str) -> None:
+        """A function was refused something; `grant` would have allowed it."""
+        counts = self._missing_grants.setdefault(function_name, {})
+        # A function says what it tries, so the number of label values needs a bound.
+        if grant not in counts and len(counts) >= _MISSING_GRANTS_MAX:
+            grant = "other"
+        counts[grant] = counts.get(grant, 0) + 1
+
+    def missing_grants(self) -> Mapping[str, Mapping[str, int]]:
+        """How often functions lacked a grant: by function, by grant."""
+        return self._missing_grants
 
     def count_event(self, condition: str) -> None:
         """An asynchronous event came to its end."""
@@ -341,7 +356,15 @@ class _Collector(Collector):
             connections.add_metric([name, "failed"], numbers.failures)
             moved.add_metric([name, "sent"], numbers.sent_bytes)
             moved.add_metric([name, "received"], numbers.received_bytes)
-        yield from (connections, moved)
+        missing = CounterMetricFamily(
+            "mayfly_grants_missing",
+            "What was refused to functions, by the grant that would have allowed it",
+            labels=["function", "grant"],
+        )
+        for name, counts in sorted(self._metrics.missing_grants().items()):
+            for grant, count in sorted(counts.items()):
+                missing.add_metric([name, grant], count)
+        yield from (connections, moved, missing)
 
 
 def _histogram(name: str, text: str, values: Distribution) -> HistogramMetricFamily:

@@ -31,7 +31,7 @@ from mayfly.api.refusals import (
     MissingAuthenticationToken,
     UnrecognizedClient,
 )
-from mayfly.model.function import ACCOUNT_ID, REGION
+from mayfly.model.function import REGION
 
 __all__ = ["Credential", "Keys", "presign", "verify"]
 
@@ -124,15 +124,7 @@ def verify(
     for query in _canonical_queries(stated.query):
         expected = _sign(key, scope, f"{method}\n{path}\n{query}\n{tail}")
         if hmac.compare_digest(expected.encode(), given):
-            return Principal(
-                credential.access_key_id,
-                ACCOUNT_ID,
-                credential.arn,
-                stated.service,
-                stated.region,
-                credential.function_name,
-                credential.grants,
-            )
+            return credential.principal(stated.service, stated.region)
     raise InvalidSignature(_MISMATCH)
 
 

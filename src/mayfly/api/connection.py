@@ -33,6 +33,8 @@ from mayfly.api.platform import ServerBounds
 from mayfly.ports import Ids
 
 REPLY_WRITER = "mayfly.reply_writer"
+# In the state of what comes out of an isolate.
+BY_DOOR = "mayfly.by_door"
 # A body up to this is copied behind its head; a longer one is worth a write of its own.
 _JOINED_BYTES_MAX = 64 * 1024
 _PHRASES = {

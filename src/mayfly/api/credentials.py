@@ -7,11 +7,11 @@ It does not expire by the clock: it is worth nothing once the snapshot is gone.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from mayfly.api.keys import Credential, Keys
 from mayfly.model.function import ACCOUNT_ID, Function
-from mayfly.model.grant import GrantKind
+from mayfly.model.grant import Grant, GrantKind
 
 # Kinds that are reached through the platform's own endpoint.
 PLATFORM_KINDS = frozenset(
@@ -20,8 +20,14 @@ PLATFORM_KINDS = frozenset(
 _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
-def issue(keys: Keys, function: Function) -> Credential:
-    """Make a key that carries the function's grants; the caller removes it from `keys`."""
+def issue(
+    keys: Keys, function: Function, on_missing: Callable[[Grant], None] | None = None
+) -> Credential:
+    """Make a key that carries the function's grants; the caller removes it from `keys`.
+
+    Args:
+        on_missing: Told of each grant that was missing for what the key tried.
+    """
     credential = Credential(
         access_key_id="ASIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16)),
         secret_access_key=secrets.token_urlsafe(30),
@@ -29,6 +35,7 @@ def issue(keys: Keys, function: Function) -> Credential:
         session_token=secrets.token_urlsafe(48),
         function_name=function.name,
         grants=tuple(one for one in function.settings.grants if one.kind in PLATFORM_KINDS),
+        on_missing=on_missing,
     )
     keys.add(credential)
     return credential

@@ -11,12 +11,14 @@ import contextlib
 import hmac
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from mayfly.api.message import Principal
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import ACCOUNT_ID
 from mayfly.model.grant import Grant
@@ -34,6 +36,7 @@ class Credential:
         session_token: Must come with each request when it is not "".
         function_name: The function whose isolates sign with it, or "".
         grants: All that it may do, or None: everything.
+        on_missing: Told of each grant that was missing for what the key tried, or None.
     """
 
     access_key_id: str
@@ -42,6 +45,20 @@ class Credential:
     session_token: str = ""
     function_name: str = ""
     grants: tuple[Grant, ...] | None = None
+    on_missing: Callable[[Grant], None] | None = None
+
+    def principal(self, service: str, region: str) -> Principal:
+        """Whom the key stands for in a signature of this scope."""
+        return Principal(
+            self.access_key_id,
+            ACCOUNT_ID,
+            self.arn,
+            service,
+            region,
+            self.function_name,
+            self.grants,
+            self.on_missing,
+        )
 
 
 class _KeyFile(msgspec.Struct):

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from mayfly.api.asgi import Application
-from mayfly.api.connection import Connection, ConnectionConfig
+from mayfly.api.connection import BY_DOOR, Connection, ConnectionConfig
 from mayfly.api.platform import ServerBounds
 from mayfly.model.errors import Conflict, InvalidParameter, MayflyError
 from mayfly.ports import Ids
@@ -127,9 +127,9 @@ class Server:
             self._listener.socket.close()
 
     async def attend(self, listener: socket.socket) -> None:
-        """Serve one more listener, that the caller owns, until cancelled."""
+        """Serve a function's door, whose listener the caller owns, until cancelled."""
         loop = asyncio.get_running_loop()
-        attending = await loop.create_server(self._uvicorn.connection, sock=listener)
+        attending = await loop.create_server(self._uvicorn.door_connection, sock=listener)
         try:
             await asyncio.Event().wait()
         finally:
@@ -162,10 +162,10 @@ class _Uvicorn(uvicorn.Server):
         self.should_exit = True
         self._stopping.set()
 
-    def connection(self) -> Connection:
+    def door_connection(self) -> Connection:
         """A protocol for one more client, as uvicorn makes them for its own listeners."""
         assert isinstance(self.config, ConnectionConfig)
-        return Connection(self.config, self.server_state, {})
+        return Connection(self.config, self.server_state, {BY_DOOR: True})
 
     def cut(self) -> None:
         """Close what a cancelled `serve` has left open."""

@@ -66,6 +66,7 @@ class Principal:
         region: The region that the signature's scope names.
         function_name: The function whose isolate signed, or "".
         grants: All that it may do, or None: the owner, who may do everything.
+        on_missing: Told of each grant that was missing for what it tried, or None.
     """
 
     access_key_id: str
@@ -75,6 +76,7 @@ class Principal:
     region: str
     function_name: str = ""
     grants: tuple[Grant, ...] | None = None
+    on_missing: Callable[[Grant], None] | None = None
 
     def may(self, kind: GrantKind, target: str, verb: str = "") -> bool:
         """Whether it may do `verb` on `target` (see `Grant.allows`)."""

@@ -2,7 +2,7 @@
 
 Each service asks here, once it knows what an operation is about, before it does anything. A refusal
 names the grant that would have allowed it, to the function as an ordinary error and to its owner
-as a log line and a count.
+as a log line and a count (`missing_grants`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from mayfly.api.message import Principal
 from mayfly.model.errors import CallerError
 from mayfly.model.grant import Grant, GrantKind
-from mayfly.telemetry import LogEvent, event_log
 
 
 class AccessDenied(CallerError):
@@ -33,7 +32,8 @@ def require_grant(principal: Principal, kind: GrantKind, target: str, verb: str 
     if principal.may(kind, target, verb):
         return
     missing = Grant(kind, target, verb)
-    event_log(LogEvent.GRANT_MISSING, function=principal.function_name, grant=str(missing))
+    if principal.on_missing is not None:
+        principal.on_missing(missing)
     raise AccessDenied(
         f'function "{principal.function_name}" was not granted this: add {kind} = '
         f'["{missing.written}"] to [grants] in its mayfly.toml'

@@ -208,6 +208,10 @@ class Api:
             )
         if exchange.method not in {"GET", "HEAD"}:
             raise MethodNotAllowed(f"{path.decode('latin-1')} takes GET, not {exchange.method}")
+        if exchange.by_door and path != b"/":
+            raise AccessDenied(
+                f"{path.decode('latin-1')} tells of all functions; a function has no part in it"
+            )
         if path == b"/metrics":
             await self._platform.engine.measure()
             kind = (b"content-type", METRICS_CONTENT_TYPE.encode())

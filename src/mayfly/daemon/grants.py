@@ -19,12 +19,13 @@ from functools import partial
 from mayfly.api import credentials
 from mayfly.api.keys import Credential, Keys
 from mayfly.api.lambda_.environment import function_environment
+from mayfly.api.missing_grants import MissingGrants
 from mayfly.drivers.egress.relay import Relay
 from mayfly.drivers.egress.resolve import Resolver
 from mayfly.model.errors import MayflyError, SnapshotFailed
 from mayfly.model.function import Function
 from mayfly.model.grant import GrantKind
-from mayfly.ports import Clock, Door, SnapshotSpec, Surroundings
+from mayfly.ports import Clock, Door, LogStore, SnapshotSpec, Surroundings
 from mayfly.stores.secrets.store import SecretStore
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
@@ -40,8 +41,9 @@ Attend = Callable[[socket.socket], Awaitable[None]]
 class SnapshotGrants:
     """The port `Grants`, and what serves the doors. `run` owns every task of it."""
 
-    def __init__(self, keys: Keys, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, keys: Keys, metrics: Metrics, clock: Clock, logs: LogStore) -> None:
         self._keys = keys
+        self._missing = MissingGrants(logs, metrics, clock)
         self._metrics = metrics
         self._resolver = Resolver(clock)
         self._credentials: dict[str, Credential] = {}
@@ -80,7 +82,9 @@ class SnapshotGrants:
         environment = dict(function_environment(function))
         doors = list(_net_doors(function).values())
         if any(one.kind in credentials.PLATFORM_KINDS for one in function.settings.grants):
-            credential = credentials.issue(self._keys, function)
+            credential = credentials.issue(
+                self._keys, function, self._missing.teller(function.name)
+            )
             self._credentials[snapshot_id] = credential
             endpoint = f"http://{_ENDPOINT.address}"
             environment |= credentials.variables(credential, endpoint)
@@ -93,6 +97,9 @@ class SnapshotGrants:
         credential = self._credentials.pop(snapshot_id, None)
         if credential is not None:
             self._keys.remove(credential.access_key_id)
+            name = credential.function_name
+            if all(one.function_name != name for one in self._credentials.values()):
+                self._missing.forget(name)
         for task in self._attending.pop(snapshot_id, ()):
             task.cancel()
         for end in self._watching.pop(snapshot_id, ()):

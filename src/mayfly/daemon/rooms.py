@@ -110,7 +110,7 @@ async def open_rooms(
     stack.push_async_callback(code.close)
     logs = FileLogStore(data / "logs", clock)
     stack.push_async_callback(logs.close)
-    grants = SnapshotGrants(keys, metrics, clock)
+    grants = SnapshotGrants(keys, metrics, clock, logs)
     driver = await stack.enter_async_context(_driver(settings, runtimes, clock, grants))
     engine = Engine(
         driver=driver,

@@ -7,7 +7,7 @@ anything in a bucket may ask whether it is there.
 from __future__ import annotations
 
 from mayfly.api.message import Response
-from mayfly.api.permits import AccessDenied, require_owner
+from mayfly.api.permits import require_grant, require_owner
 from mayfly.api.s3.call import Call
 from mayfly.api.s3.documents import document, element, read_as, time_text, xml_answer
 from mayfly.api.s3.facts import require_honoured
@@ -109,7 +109,4 @@ def require_some_grant(call: Call) -> None:
         for one in grants
     ):
         return
-    raise AccessDenied(
-        f'function "{call.principal.function_name}" was granted nothing in the bucket '
-        f'"{call.bucket}": add objects = ["{call.bucket}:read"] to [grants] in its mayfly.toml'
-    )
+    require_grant(call.principal, GrantKind.OBJECTS, call.bucket, "read")
