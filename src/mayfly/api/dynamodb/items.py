@@ -70,8 +70,9 @@ class Items:
         name = table_name(members)
         require_grant(principal, GrantKind.TABLES, name, "write")
         returned = _old_or_none(members)
+        shows_failure = shown_on_failure(members)
+        require_told(principal, name, told=returned or shows_failure)
         clauses = read_clauses("PutItem", members)
-        shows_failure = _shows_failure(members)
         wanted = wanted_capacity(members)
         item, size = checked_item(members)
 
@@ -90,8 +91,9 @@ class Items:
         name = table_name(members)
         require_grant(principal, GrantKind.TABLES, name, "write")
         returned = _old_or_none(members)
+        shows_failure = shown_on_failure(members)
+        require_told(principal, name, told=returned or shows_failure)
         clauses = read_clauses("DeleteItem", members)
-        shows_failure = _shows_failure(members)
         wanted = wanted_capacity(members)
         required_structure(members, "Key")
 
@@ -109,8 +111,9 @@ class Items:
         name = table_name(members)
         require_grant(principal, GrantKind.TABLES, name, "write")
         returned = cast(ReturnValues, choice(members, "ReturnValues", _RETURN_VALUES) or "NONE")
+        shows_failure = shown_on_failure(members)
+        require_told(principal, name, told=returned != "NONE" or shows_failure)
         clauses = read_clauses("UpdateItem", members)
-        shows_failure = _shows_failure(members)
         wanted = wanted_capacity(members)
         required_structure(members, "Key")
 
@@ -165,16 +168,27 @@ def update_of(definition: Definition, key: object, clauses: Clauses) -> Write:
     )
 
 
+def shown_on_failure(members: Members) -> bool:
+    """Whether the item is to be returned when a condition fails. Raises InvalidRequest."""
+    chosen = choice(members, "ReturnValuesOnConditionCheckFailure", _ON_FAILURE)
+    return chosen == "ALL_OLD"
+
+
+def require_told(principal: Principal, name: str, *, told: bool) -> None:
+    """Ask for the grant to read as well where a write would tell what an item holds.
+
+    Raises:
+        AccessDenied: A function may write and not read.
+    """
+    if told:
+        require_grant(principal, GrantKind.TABLES, name, "read")
+
+
 def _old_or_none(members: Members) -> bool:
     """Whether the old item is to be returned; the other choices are an update's."""
     chosen = choice(members, "ReturnValues", _RETURN_VALUES) or "NONE"
     if chosen not in _ON_FAILURE:
         raise InvalidRequest("Return values set to invalid value")
-    return chosen == "ALL_OLD"
-
-
-def _shows_failure(members: Members) -> bool:
-    chosen = choice(members, "ReturnValuesOnConditionCheckFailure", _ON_FAILURE)
     return chosen == "ALL_OLD"
 
 

@@ -13,10 +13,16 @@ import msgspec
 
 from mayfly.api.dynamodb.answers import encode
 from mayfly.api.dynamodb.capacity import consumed, read_units, wanted_capacity, write_units
-from mayfly.api.dynamodb.items import checked_item, delete_of, put_of, update_of
+from mayfly.api.dynamodb.items import (
+    checked_item,
+    delete_of,
+    put_of,
+    require_told,
+    shown_on_failure,
+    update_of,
+)
 from mayfly.api.dynamodb.members import (
     Members,
-    choice,
     refuse,
     refuse_absent,
     required_structure,
@@ -39,7 +45,6 @@ ACTIONS_MAX = 100
 BYTES_MAX = 4 * 1024 * 1024
 TOKEN_LENGTH_MAX = 36
 _ACTIONS = ("ConditionCheck", "Put", "Delete", "Update")
-_ON_FAILURE = ("ALL_OLD", "NONE")
 # What a transaction costs more than a lone read or write.
 _TWICE = 2
 
@@ -112,8 +117,9 @@ class Transactions:
         name = table_name(members)
         verb = "read" if kind == "ConditionCheck" else "write"
         require_grant(principal, GrantKind.TABLES, name, verb)
+        shown = shown_on_failure(members)
+        require_told(principal, name, told=shown)
         clauses = read_clauses(kind, members)
-        shown = choice(members, "ReturnValuesOnConditionCheckFailure", _ON_FAILURE) == "ALL_OLD"
         item, size = checked_item(members) if kind == "Put" else ({}, 0)
         if kind != "Put":
             required_structure(members, "Key")

@@ -259,3 +259,31 @@ async def test_a_function_may_do_what_it_was_granted_and_nothing_else(
         with pytest.raises(Refused) as refused:
             await desk.ask_as(grants, operation, **members)
         assert (refused.value.code, refused.value.status) == ("AccessDeniedException", 403)
+
+
+@pytest.mark.parametrize(
+    ("operation", "members"),
+    [
+        ("PutItem", {"Item": {"id": {"S": "a"}}, "ReturnValues": "ALL_OLD"}),
+        ("DeleteItem", {"Key": {"id": {"S": "a"}}, "ReturnValues": "ALL_OLD"}),
+        (
+            "DeleteItem",
+            {"Key": {"id": {"S": "a"}}, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"},
+        ),
+        ("UpdateItem", {"Key": {"id": {"S": "a"}}, "ReturnValues": "UPDATED_NEW"}),
+    ],
+)
+async def test_a_write_that_tells_what_an_item_holds_is_a_read_too(
+    desk: Desk, operation: str, members: dict[str, object]
+) -> None:
+    await desk.table()
+    named = {"TableName": "ttt", **members}
+    if operation == "UpdateItem":
+        named |= {
+            "UpdateExpression": "SET n = :n",
+            "ExpressionAttributeValues": {":n": {"N": "1"}},
+        }
+    with pytest.raises(Refused, match="ttt:read") as refused:
+        await desk.ask_as((WRITE,), operation, **named)
+    assert refused.value.code == "AccessDeniedException"
+    await desk.ask_as((READ, WRITE), operation, **named)
