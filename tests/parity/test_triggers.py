@@ -146,3 +146,43 @@ def test_a_webhook_keeps_its_url_while_the_manifest_has_it(platform: Platform) -
     assert 'the webhook "hook" calls "hook"' in said(deploy(platform, manifest("thief", taken)))
     assert ask(platform, "DELETE", "/_mayfly/v1/functions/hook").status == 204
     assert urls() == []
+
+
+def test_a_queue_and_a_table_get_mappings_that_follow_the_manifest(platform: Platform) -> None:
+    lambda_ = platform.client()
+
+    def mappings() -> list[dict[str, object]]:
+        listed = lambda_.list_event_source_mappings(FunctionName="reader")["EventSourceMappings"]
+        return sorted(listed, key=lambda one: str(one["EventSourceArn"]))
+
+    platform.client("sqs").create_queue(QueueName="jobs")
+    platform.client("dynamodb").create_table(
+        TableName="orders",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    queue = 'type = "queue"\nqueue = "jobs"\nbatch = 5'
+    table = 'type = "table"\ntable = "orders"\nwindow = "1s"\non_failure = "queue:jobs"'
+    refusal = said(deploy(platform, manifest("reader", queue, table)))
+    assert 'the table "orders" has no stream; give it one' in refusal
+    platform.client("dynamodb").update_table(
+        TableName="orders",
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )
+    assert "triggers" in changed(deploy(platform, manifest("reader", queue, table)))
+    stream, jobs = mappings()
+    assert jobs["BatchSize"] == 5
+    assert stream["StartingPosition"] == "LATEST"
+    assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert inspected(platform, "reader") == [
+        {"type": "queue", "queue": "jobs", "batch": 5},
+        {"type": "table", "table": "orders", "window": "1s", "on_failure": "queue:jobs"},
+    ]
+    assert "triggers" not in changed(deploy(platform, manifest("reader", queue, table)))
+    wider = queue.replace("5", "6")
+    assert "triggers" in changed(deploy(platform, manifest("reader", wider)))
+    (jobs,) = mappings()
+    assert jobs["BatchSize"] == 6
+    assert ask(platform, "DELETE", "/_mayfly/v1/functions/reader").status == 204
+    assert lambda_.list_event_source_mappings()["EventSourceMappings"] == []

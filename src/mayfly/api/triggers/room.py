@@ -7,7 +7,7 @@ the manifest and from what the manifest made before.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from enum import StrEnum
 from typing import Protocol
 
@@ -24,6 +24,9 @@ from mayfly.stores.triggers.store import Made
 
 QUEUE_ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:"
 BUCKET_ARN = "arn:aws:s3:::"
+# The manifest's words, where an attribute has another one.
+_WRITTEN = {"window_s": "window", "age_s_max": "max_age", "filters": "filter"}
+_SECONDS = ("window_s", "age_s_max")
 
 
 class Room(Protocol):
@@ -66,11 +69,16 @@ def kind_of(trigger: Trigger) -> TriggerKind:
 
 
 def shown(trigger: Trigger) -> Mapping[str, object]:
-    """A trigger for people and programs: its type, and each option that has a value."""
-    options = {key: _plain(value) for key, value in asdict(trigger).items()}
-    return {"type": kind_of(trigger).value} | {
-        key: value for key, value in options.items() if value not in ("", None, [])
-    }
+    """A trigger for people and programs: its type, and what is not the default, as it is written.
+
+    An object trigger's events are always told, for they are what it is about.
+    """
+    told: dict[str, object] = {"type": kind_of(trigger).value}
+    for one in fields(trigger):
+        value = getattr(trigger, one.name)
+        if value != one.default or one.name == "events":
+            told[_WRITTEN.get(one.name, one.name)] = _plain(value, seconds=one.name in _SECONDS)
+    return told
 
 
 def function_arn(function_name: str) -> str:
@@ -78,11 +86,11 @@ def function_arn(function_name: str) -> str:
     return f"arn:aws:lambda:{REGION}:{ACCOUNT_ID}:function:{function_name}"
 
 
-def _plain(value: object) -> object:
+def _plain(value: object, *, seconds: bool) -> object:
     match value:
         case StrEnum():
             return value.value
         case tuple():
-            return [_plain(one) for one in value]
+            return [_plain(one, seconds=False) for one in value]
         case _:
-            return value
+            return f"{value}s" if seconds else value
