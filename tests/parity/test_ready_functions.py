@@ -31,7 +31,8 @@ INSTALLING = ("SSL_", "UV_", "PIP_", "HTTP", "NO_PROXY")
 def platform() -> Iterator[Platform]:
     need(index_reached(), "a package index that uv can reach")
     # What installing needs of this machine's network.
-    network = {key: value for key, value in os.environ.items() if key.startswith(INSTALLING)}  # noqa: TID251
+    variables = os.environ.items()  # noqa: TID251
+    network = {key: value for key, value in variables if key.startswith(INSTALLING)}
     with run_platform(settings=network) as made:
         yield made
 
