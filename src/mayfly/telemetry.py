@@ -17,6 +17,7 @@ import sys
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
@@ -81,6 +82,12 @@ class LogEvent(StrEnum):
     SCHEDULE_STOPPED = "schedule_stopped"
     CLOCK_PUT_BACK = "clock_put_back"
     WEBHOOK_REFUSED = "webhook_refused"
+    MAPPING_STARTED = "mapping_started"
+    MAPPING_STOPPED = "mapping_stopped"
+    MAPPING_FAILED = "mapping_failed"
+    BATCH_FAILED = "batch_failed"
+    BATCH_GIVEN_UP = "batch_given_up"
+    RECORDS_TRIMMED = "records_trimmed"
 
 
 class OutcomeLabel(StrEnum):
@@ -204,6 +211,29 @@ class EgressMetrics:
         self.received_bytes = 0
 
 
+@dataclass(slots=True)
+class MappingMetrics:
+    """What one event source mapping has done since the platform started.
+
+    Args:
+        batches: Calls that were answered, whatever the answer.
+        records: In those calls; `failed` of them the function failed with.
+        filtered: Records that no filter let pass.
+        refused: Calls that were not run: no room, or the platform's fault.
+        given_up: Records of a stream that will not be tried again.
+        age_ms: Of the last record of the newest call, when it was made.
+    """
+
+    function_name: str
+    batches: int = 0
+    records: int = 0
+    failed: int = 0
+    filtered: int = 0
+    refused: int = 0
+    given_up: int = 0
+    age_ms: float = 0.0
+
+
 class Metrics:
     """All metrics of one platform, on a Prometheus registry of its own.
 
@@ -227,6 +257,8 @@ class Metrics:
         self._functions: dict[str, FunctionMetrics] = {}
         self._egress: dict[str, EgressMetrics] = {}
         self._missing_grants: dict[str, dict[str, int]] = {}
+        # By the mapping's id.
+        self.mappings: dict[str, MappingMetrics] = {}
         self.registry.register(_Collector(self))
 
     def function(self, name: str) -> FunctionMetrics:
@@ -247,6 +279,10 @@ class Metrics:
     def egresses(self) -> Mapping[str, EgressMetrics]:
         """The same of all functions that have doors, by name."""
         return self._egress
+
+    def mapping(self, mapping_id: str, function_name: str) -> MappingMetrics:
+        """What one mapping has done; made at first use."""
+        return self.mappings.setdefault(mapping_id, MappingMetrics(function_name))
 
     def forget(self, name: str) -> None:
         """Drop a deleted function's series."""
@@ -284,6 +320,7 @@ class _Collector(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._function_families()
         yield from self._egress_families()
+        yield from self._mapping_families()
         metrics = self._metrics
         yield _histogram(
             "mayfly_snapshot_seconds",
@@ -341,6 +378,27 @@ class _Collector(Collector):
             duration = numbers.duration
             durations.add_metric([name], duration.cumulated(), duration.total)
         yield from (invocations, errors, throttles, colds, durations)
+
+    def _mapping_families(self) -> Iterator[Metric]:
+        labels = ["mapping", "function"]
+        batches = CounterMetricFamily("mayfly_mapping_batches", "Batches answered", labels=labels)
+        records = CounterMetricFamily(
+            "mayfly_mapping_records", "Records by their outcome", labels=[*labels, "outcome"]
+        )
+        refused = CounterMetricFamily("mayfly_mapping_refused", "Batches not run", labels=labels)
+        age = GaugeMetricFamily(
+            "mayfly_mapping_age_seconds", "Of a stream's record when it was called", labels=labels
+        )
+        for mapping_id, numbers in sorted(self._metrics.mappings.items()):
+            who = [mapping_id, numbers.function_name]
+            batches.add_metric(who, numbers.batches)
+            refused.add_metric(who, numbers.refused)
+            age.add_metric(who, numbers.age_ms / 1000)
+            records.add_metric([*who, "done"], numbers.records - numbers.failed)
+            records.add_metric([*who, "failed"], numbers.failed)
+            records.add_metric([*who, "filtered"], numbers.filtered)
+            records.add_metric([*who, "given_up"], numbers.given_up)
+        yield from (batches, records, refused, age)
 
     def _egress_families(self) -> Iterator[Metric]:
         connections = CounterMetricFamily(

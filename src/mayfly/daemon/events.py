@@ -84,13 +84,15 @@ async def open_events(base: Foundation, stack: contextlib.AsyncExitStack) -> Eve
     await _webhooks(base, events)
     queues = await _queues(base, events)
     tables = await _tables(base, events)
-    events.mappings = await open_mappings(
+    events.mappings, mappings = await open_mappings(
         database=base.store,
         outbox=base.outbox,
         platform=base.platform,
+        engine=base.engine,
         queues=queues,
         tables=tables,
     )
+    events.sources.append(mappings.run)
     events.control |= SystemControl(await SystemStore.open(base.store)).routes
     return events
 

@@ -1,4 +1,7 @@
-"""Event source mappings, opened on the stores that they read from: Lambda's operations on them."""
+"""Event source mappings, opened on the stores that they read from.
+
+Lambda's operations change them, the source reads by them; they meet in the store.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,10 @@ from mayfly.api.lambda_.mappings import MappingOperations
 from mayfly.api.platform import Platform
 from mayfly.backends.sqlite.outbox import Outbox
 from mayfly.backends.sqlite.store import SqliteStore
+from mayfly.engine.engine import Engine
 from mayfly.sources.filters import compile_pattern
+from mayfly.sources.mapping.means import Means
+from mayfly.sources.mapping.source import MappingSource
 from mayfly.stores.mappings.store import MappingStore
 from mayfly.stores.queues.store import QueueStore
 from mayfly.stores.tables.store import TableStore
@@ -19,12 +25,26 @@ async def open_mappings(
     database: SqliteStore,
     outbox: Outbox,
     platform: Platform,
+    engine: Engine,
     queues: QueueStore,
     tables: TableStore,
-) -> MappingOperations:
-    """Open the store of mappings. Raises StorageFailed."""
+) -> tuple[MappingOperations, MappingSource]:
+    """Open the store of mappings; the source is to be run. Raises StorageFailed."""
     store = await MappingStore.open(database, outbox)
-    return MappingOperations(
+    source = MappingSource(
+        Means(
+            store=store,
+            queues=queues,
+            tables=tables,
+            registry=platform.registry,
+            invoke=engine.invoke,
+            clock=platform.clock,
+            ids=platform.ids,
+            metrics=platform.metrics,
+        )
+    )
+    engine.when_function_changed(source.function_changed)
+    operations = MappingOperations(
         store,
         registry=platform.registry,
         clock=platform.clock,
@@ -32,6 +52,7 @@ async def open_mappings(
         sources=_Readable(queues, tables),
         check_filter=compile_pattern,
     )
+    return operations, source
 
 
 @dataclass(frozen=True, slots=True)

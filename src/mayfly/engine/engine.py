@@ -86,6 +86,7 @@ class Engine:
             invoke=self._deliver,
         )
         self._started = asyncio.Event()
+        self._on_change: list[Callable[[str], None]] = []
 
     async def run(self) -> None:
         """Own every task of the engine until cancelled; then nothing of it is alive any more.
@@ -120,8 +121,11 @@ class Engine:
             await self._node.ports.clock.sleep(_DRAIN_LOOK_S)
         return True
 
-    async def invoke(self, invocation: Invocation) -> Outcome:
+    async def invoke(self, invocation: Invocation, *, wait_s: float | None = None) -> Outcome:
         """Run one call. Cancelled: its isolate is killed.
+
+        Args:
+            wait_s: How long it may wait for its turn; None: as long as a synchronous call.
 
         Raises:
             TooManyRequests: Over a bound, and its turn did not come in time.
@@ -130,7 +134,8 @@ class Engine:
             SnapshotFailed: The snapshot could not be made.
             IsolateLost: Each isolate that it was given vanished before reading it.
         """
-        return await self._invoker.invoke(invocation, wait_s=self._node.limits.wait_s_max)
+        bound_s = self._node.limits.wait_s_max if wait_s is None else wait_s
+        return await self._invoker.invoke(invocation, wait_s=bound_s)
 
     async def accept(self, event: Event) -> None:
         """Keep an asynchronous call: durable when this returns, then delivered at least once.
@@ -147,6 +152,12 @@ class Engine:
     def function_changed(self, name: str) -> None:
         """A function was created, updated or deleted: the next call uses what is current now."""
         self._tenants.function_changed(name)
+        for tell in self._on_change:
+            tell(name)
+
+    def when_function_changed(self, tell: Callable[[str], None]) -> None:
+        """Call `tell` with the name of each function that is created, updated or deleted."""
+        self._on_change.append(tell)
 
     def renew(self, name: str) -> None:
         """Something that the function was granted has changed (a secret): new calls get it."""

@@ -93,6 +93,10 @@ class MappingStore:
             raise NotFound(_MISSING)
         return found
 
+    def has(self, mapping_id: str) -> bool:
+        """Whether the mapping is there."""
+        return mapping_id in self._mappings
+
     def all_nowait(self) -> Sequence[SourceMapping]:
         """All mappings, in order of their ids."""
         return [self._mappings[one] for one in sorted(self._mappings)]

@@ -131,6 +131,7 @@ class QueueStore:
         visibility_s: int | None = None,
         wait_s: float = 0.0,
         attempt_id: str = "",
+        bytes_max: int | None = None,
     ) -> Sequence[Message]:
         """Take messages; they are hidden from others for `visibility_s`.
 
@@ -142,6 +143,7 @@ class QueueStore:
             visibility_s: None: the queue's.
             wait_s: How long to wait for the first message.
             attempt_id: On a FIFO queue, the same id within five minutes gives the same messages.
+            bytes_max: Of a standard queue, no further message once their bodies have so many.
 
         Raises:
             NoSuchQueue: It is not there, or was deleted while waiting.
@@ -163,6 +165,7 @@ class QueueStore:
                 now_ms=self._now_ms(),
                 attempt_id=attempt_id,
                 wants_next=waits or self._audience.is_listened_to(queue.queue_id),
+                bytes_max=bytes_max,
             )
             taken = await self._take(queue, wish)
             late = self._clock.monotonic_s() >= until_s

@@ -44,6 +44,7 @@ class Wish:
 
     Args:
         wants_next: Whether to find out when the next message becomes visible.
+        bytes_max: Of bodies: no more messages once there are so many; a FIFO queue ignores it.
     """
 
     count_max: int
@@ -51,6 +52,7 @@ class Wish:
     now_ms: int
     attempt_id: str = ""
     wants_next: bool = False
+    bytes_max: int | None = None
 
 
 def take(
@@ -81,6 +83,7 @@ class _Taking:
         self._expired_ms = wish.now_ms - queue.settings.retention_s * 1000
         self._visible_ms = wish.now_ms + wish.visibility_s * 1000
         self._taken = Taken()
+        self._bytes = 0
 
     def run(self) -> Taken:
         taken, wish = self._taken, self._wish
@@ -95,11 +98,13 @@ class _Taking:
 
     def _take_rows(self) -> None:
         """Of a standard queue: about in order, whoever comes."""
-        looked = 0
+        looked, wish_bytes = 0, self._wish.bytes_max
         while len(self._taken.messages) < self._wish.count_max and looked < _LOOK_AT_MAX:
             wanted = self._wish.count_max - len(self._taken.messages)
             found = rows.due(self._connection, self._box_id, self._wish.now_ms, wanted)
             for row in found:
+                if wish_bytes is not None and self._bytes >= wish_bytes:
+                    return
                 self._take_or_dispose(row)
             looked += len(found)
             self._taken.looked_at_all = len(found) < wanted
@@ -154,11 +159,11 @@ class _Taking:
             # Without its dead-letter queue a message stays: rather once more than lost.
             if target is not None and self._bury(row, target):
                 return False
-        self._taken.messages.append(
-            rows.take(
-                self._connection, self._queue, row, now_ms=now_ms, visible_ms=self._visible_ms
-            )
+        message = rows.take(
+            self._connection, self._queue, row, now_ms=now_ms, visible_ms=self._visible_ms
         )
+        self._bytes += len(message.body)
+        self._taken.messages.append(message)
         return True
 
     def _bury(self, row: Row, target: Queue) -> bool:

@@ -21,6 +21,7 @@ import msgspec
 from mayfly.model.function import REGION
 from mayfly.stores.tables.definition import Stream, StreamView
 from mayfly.stores.tables.errors import InvalidRequest, TableNotFound
+from mayfly.stores.tables.keys import encode
 from mayfly.stores.tables.layout import SHARDS, Place, shard_of
 from mayfly.stores.tables.values import Item
 
@@ -74,7 +75,14 @@ class _Kept(msgspec.Struct, array_like=True):
     rest: msgspec.Raw
 
 
+class _Keyed(msgspec.Struct):
+    """The part of a record that says which item it is about."""
+
+    Keys: msgspec.Raw
+
+
 _kept = msgspec.json.Decoder(_Kept).decode
+_keyed = msgspec.json.Decoder(_Keyed).decode
 
 _ADD = "INSERT INTO stream_record (stream_id, shard, created_ms, document) VALUES (?, ?, ?, ?)"
 # The index gives a shard's rows in order of their sequence.
@@ -147,6 +155,12 @@ def record_document(row: StreamRow, stream_arn: str, *, for_function: bool = Fal
         parts.append(f',"eventSourceARN":"{stream_arn}"'.encode())
     parts.append(b"}")
     return b"".join(parts)
+
+
+def record_key(row: StreamRow) -> bytes:
+    """The item's key as bytes: the same for every record of an item."""
+    key = decode_item(bytes(_keyed(_kept(row.document).rest).Keys))
+    return b"\0".join(encode(value) for value in key.values())
 
 
 def sequence_text(sequence: int) -> str:
