@@ -219,23 +219,6 @@ def test_a_deploy_without_a_change_changes_nothing(served: Served) -> None:
     assert served.engine.changed == []
 
 
-def test_a_dry_run_says_what_would_change_and_changes_nothing(served: Served) -> None:
-    before = served.control("GET", "functions/echo").document
-    served.builder.built = built(memory_mib=256, environment={"A": "1"})
-    last = served.control("PUT", "deploy?dry_run=1", b"zip").lines[-1]
-    assert last["create"] is False
-    changes = last["changes"]
-    assert isinstance(changes, list)
-    assert {"what": "memory", "old": 128, "new": 256} in changes
-    assert [one["what"] for one in changes if one["what"] == "environment"] == ["environment"]
-    assert served.control("GET", "functions/echo").document == before
-    served.builder.built = BuiltFunction(
-        "new", Settings(handler="app.handler", runtime="python3.11"), CODE
-    )
-    assert served.control("PUT", "deploy?dry_run=1", b"zip").lines[-1]["create"] is True
-    assert served.control("GET", "functions/new").status == 404
-
-
 def test_a_deploy_makes_a_function_that_is_new(served: Served) -> None:
     served.builder.built = replace(built(), name="fresh")
     last = served.control("PUT", "deploy", b"zip").lines[-1]
