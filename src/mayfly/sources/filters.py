@@ -14,9 +14,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from math import isfinite
 
 from mayfly.model.errors import InvalidParameter
 
@@ -78,7 +78,11 @@ def compile_body_filters(patterns: Sequence[str]) -> Callable[[Mapping[str, obje
         if not compiled:
             return True
         parsed = _parsed(body)
-        return any(_matches_body(one, record, body, parsed) for one in compiled)
+        try:
+            return any(_matches_body(one, record, body, parsed) for one in compiled)
+        except RecursionError:
+            # Nested deeper than any pattern reaches.
+            return False
 
     return passes
 
@@ -203,14 +207,46 @@ def _equals_folded(word: str, operand: object) -> Matches:
 
 
 def _wildcard(word: str, operand: object) -> Matches:
-    text = _text(word, operand)
-    if "**" in text.replace("\\*", ""):
-        raise _invalid(f'"{word}" may not have two "*" beside one another')
-    parts = [
-        part.replace("\\*", "*").replace("\\\\", "\\") for part in re.split(r"(?<!\\)\*", text)
-    ]
-    shape = re.compile(".*".join(re.escape(part) for part in parts), re.DOTALL)
-    return lambda value: isinstance(value, str) and shape.fullmatch(value) is not None
+    first, *others = _between_stars(word, _text(word, operand))
+    if not others:
+        return lambda value: value == first
+    *middle, last = others
+
+    def matches(value: object) -> bool:
+        if not isinstance(value, str) or not value.startswith(first):
+            return False
+        # The earliest place of each part leaves most for the next: nothing is tried twice.
+        at, end = len(first), len(value) - len(last)
+        for part in middle:
+            found = value.find(part, at, max(end, 0))
+            if found < 0:
+                return False
+            at = found + len(part)
+        return at <= end and value.endswith(last)
+
+    return matches
+
+
+def _between_stars(word: str, text: str) -> list[str]:
+    """What stands between the wildcards; a backslash takes a star, or itself, by its letter."""
+    parts, escaped, before = [""], False, ""
+    for letter in text:
+        if escaped:
+            if letter not in "*\\":
+                raise _invalid(f'"{word}" may have a backslash before a star or a backslash only')
+            parts[-1] += letter
+            escaped, before = False, ""
+            continue
+        if letter == "*" and before == "*":
+            raise _invalid(f'"{word}" may not have two "*" beside one another')
+        if letter == "*":
+            parts.append("")
+        elif letter != "\\":
+            parts[-1] += letter
+        escaped, before = letter == "\\", letter
+    if escaped:
+        raise _invalid(f'"{word}" ends in a backslash')
+    return parts
 
 
 def _anything_but(word: str, operand: object) -> Matches:
@@ -273,9 +309,10 @@ def _text(word: str, operand: object) -> str:
 
 
 def _number(value: object) -> Decimal | None:
+    """The number, None where it is none; what has no order (NaN) is none."""
     if isinstance(value, Decimal):
         return value
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value):
         return Decimal(str(value))
     return None
 
