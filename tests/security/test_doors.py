@@ -75,6 +75,8 @@ def handler(event, context):
         return sorted(os.environ)
     if do == "hosts":
         return open("/etc/hosts").read()
+    if do == "resolve":
+        return _try(lambda: sorted({one[4][0] for one in socket.getaddrinfo(event["name"], 443)}))
     return _try(lambda: {"talk": talk, "reset": reset, "open": fast_open}[do](*event["with"]))
 
 if os.environ.get("AT_IMPORT"):
@@ -192,6 +194,22 @@ def test_beside_its_doors_a_function_reaches_nothing(platform: Platform) -> None
     assert {found[one] for one in families} == {"EAFNOSUPPORT"}
     options = {"bind", "listen", "device", "filter", "mark", "ulp"}
     assert {found[one] for one in options} == {"EPERM"}
+
+
+def test_a_name_that_was_not_granted_is_told_to_the_owner(platform: Platform) -> None:
+    with echo() as granted:
+        name = _function(platform, f'net = ["localhost:{granted.port}", "api.example.com:443"]')
+        resolved = _call(platform, name, {"do": "resolve", "name": "api.example.com"})
+        assert resolved[0].startswith("127.1.")
+        foreign = {"do": "resolve", "name": "tracker.example.net"}
+        assert _call(platform, name, foreign) == "gaierror"
+    grant = "net:tracker.example.net:PORT"
+    metrics = platform.get("/metrics").body.decode()
+    assert f'mayfly_grants_missing_total{{function="{name}",grant="{grant}"}} 1.0' in metrics
+    assert f"event=grant_missing function={name} grant={grant}" in platform.log()
+    lines = ask(platform, "GET", f"/_mayfly/v1/logs/{name}").body.decode()
+    assert "tracker.example.net:PORT" in lines
+    assert "under [grants]" in lines
 
 
 def test_without_a_grant_there_is_no_socket_at_all(platform: Platform) -> None:

@@ -2,6 +2,7 @@
 
     objects tables queues invoke   a key that carries them, and a door to the platform's endpoint
     net                            a door for each host:port, relayed to it
+    any of these                   a names door, where granted names are looked up
     secrets                        variables of the environment
 
 A door's listener lives in the isolate's own network namespace; the driver hands it over here.
@@ -20,17 +21,21 @@ from mayfly.api import credentials
 from mayfly.api.keys import Credential, Keys
 from mayfly.api.lambda_.environment import function_environment
 from mayfly.api.missing_grants import MissingGrants
+from mayfly.drivers.egress.names import NamesDoor
 from mayfly.drivers.egress.relay import Relay
 from mayfly.drivers.egress.resolve import Resolver
+from mayfly.model import limits
 from mayfly.model.errors import MayflyError, SnapshotFailed
 from mayfly.model.function import Function
-from mayfly.model.grant import GrantKind
+from mayfly.model.grant import Grant, GrantKind
 from mayfly.ports import Clock, Door, LogStore, SnapshotSpec, Surroundings
 from mayfly.stores.secrets.store import SecretStore
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
 # An address, not a name: SDKs then put buckets into the path, and need no resolver.
 _ENDPOINT = Door("", "127.1.0.1", 80)
+# Where programs inside look names up (drivers.process.doors.RESOLVER).
+_NAMES = Door("", "127.0.0.53", 53)
 _HOSTS_PER_BLOCK = 250
 _IPV4 = re.compile(r"\d+\.\d+\.\d+\.\d+", re.ASCII)
 _LITERALS = {"localhost": "127.0.0.1"}
@@ -47,6 +52,8 @@ class SnapshotGrants:
         self._metrics = metrics
         self._resolver = Resolver(clock)
         self._credentials: dict[str, Credential] = {}
+        # The names of the functions whose snapshots they are.
+        self._snapshots: dict[str, str] = {}
         self._attending: dict[str, list[asyncio.Task[None]]] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self._attend_endpoint: Attend | None = None
@@ -90,6 +97,11 @@ class SnapshotGrants:
             environment |= credentials.variables(credential, endpoint)
             doors.append(_ENDPOINT)
         environment |= self._secret_variables(function, snapshot_id)
+        if doors:
+            doors.append(_NAMES)
+        if len(doors) > limits.LISTENERS_MAX:
+            raise SnapshotFailed(f"{function.name} would need {len(doors)} doors; grant less")
+        self._snapshots[snapshot_id] = function.name
         return Surroundings(environment, tuple(doors))
 
     def take_back(self, snapshot_id: str) -> None:
@@ -97,9 +109,9 @@ class SnapshotGrants:
         credential = self._credentials.pop(snapshot_id, None)
         if credential is not None:
             self._keys.remove(credential.access_key_id)
-            name = credential.function_name
-            if all(one.function_name != name for one in self._credentials.values()):
-                self._missing.forget(name)
+        name = self._snapshots.pop(snapshot_id, None)
+        if name is not None and name not in self._snapshots.values():
+            self._missing.forget(name)
         for task in self._attending.pop(snapshot_id, ()):
             task.cancel()
         for end in self._watching.pop(snapshot_id, ()):
@@ -115,12 +127,23 @@ class SnapshotGrants:
             work: Coroutine[None, None, None] | None = None
             if door in targets:
                 work = relay.attend(listener, *targets[door])
+            elif door == _NAMES:
+                work = self._names_door(spec.function).attend(listener)
             elif self._attend_endpoint is not None:
                 work = _until_done(self._attend_endpoint, listener)
             if work is None or self._tasks is None:
                 listener.close()
             else:
                 attending.append(self._tasks.create_task(_closing(work, listener)))
+
+    def _names_door(self, function: Function) -> NamesDoor:
+        addresses = {host: door.address for (host, _), door in _net_doors(function).items()}
+
+        def unknown(name: str) -> None:
+            # Which port was meant is not asked of a resolver.
+            self._missing.tell(function.name, Grant(GrantKind.NET, f"{name}:PORT"))
+
+        return NamesDoor(addresses, unknown)
 
     def _secret_variables(self, function: Function, snapshot_id: str) -> Mapping[str, str]:
         names = [one.target for one in function.settings.grants if one.kind is GrantKind.SECRETS]

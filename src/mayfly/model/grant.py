@@ -76,6 +76,23 @@ class Grant:
         return f"{self.target}:{self.verb}" if self.verb else self.target
 
 
+def is_host(name: str) -> bool:
+    """Whether it can be the name of a host: lower-case, no dot at the end."""
+    return _HOST.fullmatch(name) is not None
+
+
+def covers_host(pattern: str, name: str) -> bool:
+    """Whether a host as a grant writes it means `name`.
+
+    "*.example.com" stands for one label, as it does in certificates (RFC 6125, 6.4.3): it covers
+    a.example.com, neither a.b.example.com nor example.com.
+    """
+    if not pattern.startswith("*."):
+        return pattern == name
+    first, _, rest = name.partition(".")
+    return bool(first) and rest == pattern[2:] and is_host(name)
+
+
 def parse_grant(kind: GrantKind, written: str) -> Grant:
     """Parse one entry of a `[grants]` list.
 

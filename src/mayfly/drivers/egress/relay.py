@@ -14,13 +14,14 @@ import contextlib
 import socket
 import struct
 from collections.abc import Iterator
+from functools import partial
 
+from mayfly.drivers.egress.accepting import BLOCK_BYTES, serve_clients
 from mayfly.drivers.egress.resolve import AddressRefused, Resolver
 from mayfly.telemetry import EgressMetrics, LogEvent, event_log
 
 CONNECTIONS_MAX = 512
 _CONNECT_S = 10.0
-_BLOCK_BYTES = 65_536
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -35,24 +36,7 @@ class Relay:
 
     async def attend(self, listener: socket.socket, host: str, port: int) -> None:
         """Serve one door until cancelled; then every connection through it is cut."""
-        closing = False
-        async with asyncio.TaskGroup() as tasks:
-
-            def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-                if closing:
-                    # Accepted in the last turn of the loop: nobody would own it.
-                    writer.transport.abort()
-                else:
-                    task = tasks.create_task(self._relay(reader, writer, host, port))
-                    # Not in the task, which may be cancelled before its first line.
-                    task.add_done_callback(lambda _task: writer.transport.abort())
-
-            server = await asyncio.start_server(came, sock=listener, limit=_BLOCK_BYTES)
-            try:
-                await asyncio.Event().wait()
-            finally:
-                closing = True
-                server.close()
+        await serve_clients(listener, partial(self._relay, host=host, port=port))
 
     async def _relay(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int
@@ -98,7 +82,7 @@ class Relay:
         for address in await self._resolver.addresses(host):
             try:
                 async with asyncio.timeout(_CONNECT_S):
-                    return await asyncio.open_connection(address, port, limit=_BLOCK_BYTES)
+                    return await asyncio.open_connection(address, port, limit=BLOCK_BYTES)
             except (OSError, TimeoutError) as error:
                 failure = error
         assert failure is not None, "the resolver gives at least one address"
@@ -107,7 +91,7 @@ class Relay:
     async def _pump(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, sent: bool
     ) -> None:
-        while block := await reader.read(_BLOCK_BYTES):
+        while block := await reader.read(BLOCK_BYTES):
             if sent:
                 self._metrics.sent_bytes += len(block)
             else:

@@ -4,7 +4,8 @@
     isolate  connect(address:port) --> a socket that the daemon serves
 
 The network namespace holds a loopback and nothing else, and a process in it can neither bind nor
-listen, so that an isolate finds the daemon behind a door, or nobody. /etc/hosts names the doors.
+listen, so that an isolate finds the daemon behind a door, or nobody. /etc/hosts names the doors,
+and where there is a door at RESOLVER, programs ask there for every other name.
 """
 
 from __future__ import annotations
@@ -21,6 +22,12 @@ _SIOCSIFFLAGS, _SIOCSIFADDR, _SIOCSIFNETMASK = 0x8914, 0x8916, 0x891C
 _UP_AND_RUNNING = 0x1 | 0x40
 _BACKLOG = 256
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
+RESOLVER = ("127.0.0.53", 53)
+# There is no datagram inside: ask by TCP (resolv.conf(5)).
+_RESOLVER_FILES = {
+    "resolv.conf": "nameserver 127.0.0.53\noptions use-vc attempts:1 timeout:2\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files dns\n",
+}
 
 
 def open_listeners(plan: Plan) -> list[socket.socket]:
@@ -55,19 +62,31 @@ def _listener(address: str, port: int) -> socket.socket:
 
 
 def name_doors(plan: Plan, folder: str) -> None:
-    """Put a hosts file over /etc/hosts. `folder` is a file system that is still writable."""
+    """Put files over those of /etc by which names are found.
+
+    Args:
+        folder: A file system that is still writable.
+    """
     names = {name: address for name, address, _port in plan.doors if name}
-    if not names:
-        return
-    path = f"{folder}/hosts"
-    lines = [f"{address} {name}\n" for name, address in names.items()]
+    files: dict[str, str] = {}
+    if names:
+        lines = [f"{address} {name}\n" for name, address in names.items()]
+        files["hosts"] = _HOSTS + "".join(lines)
+    if any((address, port) == RESOLVER for _name, address, port in plan.doors):
+        files |= _RESOLVER_FILES
+    for name, content in files.items():
+        _put_over(f"{plan.root}/etc/{name}", content, folder)
+
+
+def _put_over(target: str, content: str, folder: str) -> None:
+    path = f"{folder}/{os.path.basename(target)}"
     with open(path, "w", encoding="ascii") as file:
-        file.write(_HOSTS + "".join(lines))
+        file.write(content)
     os.chmod(path, 0o444)
     fd = syscalls.open_tree(path)
     try:
         syscalls.mount_setattr(fd, syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID)
-        syscalls.move_mount(fd, plan.root + "/etc/hosts")
+        syscalls.move_mount(fd, target)
     finally:
         os.close(fd)
     # The mount holds the file; its name would only show in /dev.

@@ -30,7 +30,7 @@ from mayfly.ports import Clock, MemoryUse, Nursery, ServeDoors, SnapshotFacts, S
 
 MESSAGE = struct.Struct("<cIi")
 _FD_BYTES = 4
-_FDS_ROOM = socket.CMSG_SPACE(limits.DOORS_MAX * _FD_BYTES)
+_FDS_ROOM = socket.CMSG_SPACE(limits.LISTENERS_MAX * _FD_BYTES)
 _OUTSTANDING_MAX = 32
 _FAILURES_MAX = 5
 _RETRY_S = 0.1
