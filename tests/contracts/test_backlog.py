@@ -359,6 +359,81 @@ async def test_a_released_event_is_due_even_when_the_clock_went_back(backlog: Ba
     assert len(await lease(backlog, now_ms=50)) == 1
 
 
+async def test_an_event_is_born_leased_when_no_older_one_of_its_function_waits(
+    backlog: Backlog,
+) -> None:
+    assert await backlog.accept(make_event("e1"), leased_until_ms=1_500) is True
+    assert await backlog.accept(make_event("later", due_ms=1_001)) is False
+    assert await backlog.accept(make_event("e2"), leased_until_ms=1_500) is True
+    assert await backlog.accept(make_event("due")) is False
+    assert await backlog.accept(make_event("e3"), leased_until_ms=1_500) is False
+    assert await backlog.accept(make_event("e4", name="other"), leased_until_ms=1_500) is True
+    assert await backlog.counts() == {"waiting": 3, "leased": 3, "failed": 0}
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 1_000, "other": 1_500}
+    found = await lease(backlog, now_ms=1_400)
+    assert [event.event_id for event in found] == ["due", "e3", "later"]
+
+
+async def test_what_was_born_leased_ends_as_any_event_or_comes_back(backlog: Backlog) -> None:
+    for event_id in ("settled", "retried", "failed", "lost"):
+        await backlog.accept(make_event(event_id), leased_until_ms=1_500)
+    with pytest.raises(Conflict, match="lost"):
+        await backlog.accept(make_event("lost"), leased_until_ms=9_999)
+    await backlog.settle("settled")
+    await backlog.retry(make_event("retried"), due_ms=3_000, error="again")
+    await fail(backlog, make_event("failed"))
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 1_500}
+    assert await lease(backlog, now_ms=1_499) == []
+    assert [event.event_id for event in await lease(backlog, now_ms=1_500)] == ["lost"]
+    assert await backlog.counts() == {"waiting": 1, "leased": 1, "failed": 1}
+
+
+async def test_at_start_what_was_born_leased_waits_again(backlog: Backlog) -> None:
+    await backlog.accept(make_event(), leased_until_ms=99_999)
+    assert await backlog.release(now_ms=1_001) == 1
+    assert [event.event_id for event in await lease(backlog, now_ms=1_001)] == ["e1"]
+
+
+async def test_events_of_other_doors_are_born_leased_as_far_as_places_are_offered(
+    backlog: Backlog,
+) -> None:
+    begun: list[Event] = []
+    backlog.serve(begun.append, lease_ms=500)
+    await backlog.accept(make_event())
+    for number, offered in enumerate((0, 2)):
+        backlog.offer(offered)
+        parcels = [parcel(f"{NEXT}-{count}", f"p{number}{count}") for count in range(3)]
+        await backlog.accept(make_event(f"cause{number}", due_ms=10**12))
+        await backlog.settle(f"cause{number}", parcels=parcels, now_ms=2_000)
+        assert [event.event_id for event in begun] == ["p10", "p11"][:offered]
+        await backlog.remove(EventFilter(source="destination:"))
+    assert all(event.state is EventState.LEASED for event in begun)
+    assert await backlog.event("p10") == begun[0]
+    assert backlog.ready_nowait()["next-0"] == 2_500
+    assert await backlog.counts() == {"waiting": 1, "leased": 2, "failed": 0}
+
+
+async def test_nothing_overtakes_an_older_event_that_waits_and_is_due(backlog: Backlog) -> None:
+    begun: list[Event] = []
+    backlog.serve(begun.append, lease_ms=500)
+    backlog.offer(2)
+    await backlog.accept(make_event("older", due_ms=1_999, name="next"))
+    await backlog.accept(make_event("cause"))
+    await backlog.settle("cause", parcels=[parcel(NEXT)], now_ms=2_000)
+    assert not begun
+    assert [event.event_id for event in await lease(backlog, now_ms=2_000)] == ["older", "p1"]
+
+
+async def test_many_are_settled_at_once_also_some_that_are_gone(backlog: Backlog) -> None:
+    for event_id in ("e1", "e2", "e3"):
+        await backlog.accept(make_event(event_id), leased_until_ms=1_500)
+    await backlog.accept(make_event("e4", name="other"), leased_until_ms=1_500)
+    await backlog.settle_all(["e1", "gone", "e3", "e4"])
+    await backlog.settle_all([])
+    assert await backlog.counts() == {"waiting": 0, "leased": 1, "failed": 0}
+    assert dict(backlog.ready_nowait()) == {"thumbnail": 1_500}
+
+
 async def test_the_first_due_time_of_a_function_is_known(backlog: Backlog) -> None:
     assert not backlog.ready_nowait()
     await backlog.accept(make_event("e1", due_ms=3_000))

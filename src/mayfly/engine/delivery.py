@@ -1,7 +1,13 @@
 """Asynchronous calls: on disk before they are acknowledged, delivered at least once.
 
-`accept` returns when the backlog has the event. One worker leases what is due, of each function as
-many as `Shares` grants it, and runs them beside one another. What became of an event decides, in
+`accept` returns when the backlog has the event. With a place free for it, it is kept leased already
+and begins when it is durable: no write more. So do events that come by other doors (`_begin`). What
+found no place waits: one worker leases what is due, of each function as many as `Shares` grants it.
+
+    accept, other doors --place free--> durable, leased ----------------> deliver --> settle, retry,
+                        `--none--> durable, waiting --due, place--> lease --^           fail
+
+What became of an event decides, in
 `verdict`, whether it is settled, put back or kept as failed; what its destination and its dead
 letters are told (`destination`) travels in the transaction that ends it. A lease that a crash left
 behind ends at the next start, so the event is delivered again.
@@ -15,11 +21,13 @@ import binascii
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mayfly.engine.alarm import Alarm
 from mayfly.engine.bounds import EngineLimits
 from mayfly.engine.destination import farewell
 from mayfly.engine.failed_events import FailedEvents
+from mayfly.engine.settling import Settling
 from mayfly.engine.shares import Shares
 from mayfly.engine.verdict import Decision, Verdict, refusal, terms_of, verdict_on
 from mayfly.model.errors import MayflyError, ShuttingDown
@@ -73,7 +81,11 @@ class Delivery:
             pause_s_max=min(_PAUSE_S_MAX, limits.delivery_retry_s_max),
         )
         self._failed = FailedEvents(backlog, clock, limits, metrics)
+        self._settling = Settling(backlog)
+        self._lease_ms = int(limits.delivery_lease_s * 1000)
+        self._tasks: asyncio.TaskGroup | None = None
         self._open = True
+        backlog.serve(self._begin, lease_ms=self._lease_ms)
 
     async def accept(self, event: Event) -> None:
         """Keep an event, then see to it.
@@ -81,8 +93,15 @@ class Delivery:
         Raises:
             StorageFailed: It was not kept, and must not be acknowledged.
         """
-        await self._backlog.accept(event)
-        self._alarm.ring()
+        if self._tasks is None or not self._may_begin(event):
+            await self._backlog.accept(event)
+            self._alarm.ring()
+            return
+        # Its task also outlives a caller who goes away: what is durable and leased is delivered.
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._start(event)
+        self._tasks.create_task(self._keep_and_deliver(event, kept))
+        await kept
 
     def wake(self) -> None:
         """Something came into the backlog by another door than `accept`."""
@@ -93,14 +112,25 @@ class Delivery:
         await self._release()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._failed.run())
-            self._alarm.ring()
-            while True:
-                await self._alarm.wait()
-                try:
-                    await self._deliver_due(tasks)
-                except MayflyError as error:
-                    _report_storage(error)
-                    self._alarm.set(self._clock.monotonic_s() + _STORAGE_RETRY_S)
+            tasks.create_task(self._settling.run())
+            # Not earlier: `release` would have taken what was begun for a lease of an earlier life.
+            self._tasks = tasks
+            try:
+                await self._deliver_all(tasks)
+            finally:
+                self._tasks = None
+                self._backlog.offer(0)
+
+    async def _deliver_all(self, tasks: asyncio.TaskGroup) -> None:
+        self._offer()
+        self._alarm.ring()
+        while True:
+            await self._alarm.wait()
+            try:
+                await self._deliver_due(tasks)
+            except MayflyError as error:
+                _report_storage(error)
+                self._alarm.set(self._clock.monotonic_s() + _STORAGE_RETRY_S)
 
     async def _release(self) -> None:
         while True:
@@ -125,14 +155,80 @@ class Delivery:
                 self._set_alarm(now_ms, now_s)
                 return
             events = await self._backlog.lease(
-                now_ms=now_ms, lease_ms=int(self._limits.delivery_lease_s * 1000), shares=shares
+                now_ms=now_ms, lease_ms=self._lease_ms, shares=shares
             )
             for event in events:
                 # A lease that ran out while its call still runs is ours twice: once is enough.
                 if event.event_id not in self._running:
-                    self._running.add(event.event_id)
-                    self._shares.start(event.function_name)
+                    self._start(event)
                     tasks.create_task(self._deliver(event))
+
+    def _may_begin(self, event: Event) -> bool:
+        """Whether it need not wait: it is due, none of its function waits, a place is free."""
+        name, now_ms = event.function_name, int(self._clock.now_ms())
+        return (
+            event.due_ms <= now_ms
+            and self._backlog.ready_nowait().get(name, now_ms + 1) > now_ms
+            and self._has_room(name)
+        )
+
+    def _has_room(self, name: str) -> bool:
+        now_s = self._clock.monotonic_s()
+        return self._open and self._shares.has_room(name, self._reserved(name), now_s=now_s)
+
+    async def _keep_and_deliver(self, event: Event, kept: asyncio.Future[None]) -> None:
+        """Keep an event that has a place, tell who waits for that, deliver it."""
+        leased = False
+        try:
+            until_ms = int(self._clock.now_ms()) + self._lease_ms
+            leased = await self._backlog.accept(event, leased_until_ms=until_ms)
+        except asyncio.CancelledError:
+            _tell(kept, ShuttingDown("the platform stops; the event may have been kept"))
+            raise
+        except Exception as error:  # noqa: BLE001 the border of a task: who waits is told
+            _tell(kept, error)
+        else:
+            _tell(kept)
+        finally:
+            if not leased:
+                self._stop(event)
+        if leased:
+            await self._deliver(event)
+
+    def _begin(self, event: Event) -> None:
+        """Deliver an event that came by another door, leased; it had been offered a place.
+
+        When that is gone, because more came than were offered or its function has its share, the
+        event waits as any other.
+        """
+        if self._tasks is None:
+            return
+        if self._has_room(event.function_name):
+            self._start(event)
+            self._tasks.create_task(self._deliver(event))
+        else:
+            self._tasks.create_task(self._give_back(event))
+
+    async def _give_back(self, event: Event) -> None:
+        async def write() -> None:
+            await self._backlog.retry(event, due_ms=event.due_ms, error="", attempted=False)
+
+        await self._write_surely(event, write)
+        self._alarm.ring()
+
+    def _start(self, event: Event) -> None:
+        self._running.add(event.event_id)
+        self._shares.start(event.function_name)
+        self._offer()
+
+    def _stop(self, event: Event) -> None:
+        self._running.discard(event.event_id)
+        self._shares.stop(event.function_name)
+        self._offer()
+        self._alarm.ring()
+
+    def _offer(self) -> None:
+        self._backlog.offer(self._shares.free if self._open and self._tasks is not None else 0)
 
     def _reserved(self, name: str) -> int | None:
         function = self._registry.function_nowait(name)
@@ -152,11 +248,9 @@ class Delivery:
         try:
             ending = await self._attempt(event)
             if ending is not None:
-                await self._apply_surely(event, ending)
+                await self._write_surely(event, partial(self._apply, event, ending))
         finally:
-            self._running.discard(event.event_id)
-            self._shares.stop(event.function_name)
-            self._alarm.ring()
+            self._stop(event)
 
     async def _attempt(self, event: Event) -> _Ending | None:
         """Call the function, unless that is of no use; None when the platform stops."""
@@ -196,15 +290,15 @@ class Delivery:
         qualifier = event.qualifier or LATEST
         return self._registry.event_settings_nowait(event.function_name, qualifier)
 
-    async def _apply_surely(self, event: Event, ending: _Ending) -> None:
-        """Write down what an attempt came to, again and again while the lease lasts.
+    async def _write_surely(self, event: Event, write: Callable[[], Awaitable[None]]) -> None:
+        """Write down what became of an event, again and again while its lease lasts.
 
         After that the event is delivered again: it was called, and nobody knows.
         """
         end_s = self._clock.monotonic_s() + self._limits.delivery_lease_s
         while True:
             try:
-                await self._apply(event, ending)
+                await write()
             except ShuttingDown:
                 return
             except MayflyError as error:
@@ -237,7 +331,10 @@ class Delivery:
             now_ms=now_ms,
             ids=self._ids,
         )
-        if decision.verdict is Verdict.SETTLE and not left.unsendable:
+        if decision.verdict is Verdict.SETTLE and not (left.unsendable or left.parcels):
+            kept = False
+            await self._settling.settle(event.event_id)
+        elif decision.verdict is Verdict.SETTLE and not left.unsendable:
             kept = not await self._backlog.settle(
                 event.event_id, parcels=left.parcels, now_ms=int(now_ms)
             )
@@ -254,6 +351,16 @@ class Delivery:
         if kept:
             _report(LogEvent.EVENT_FAILED, ended, decision)
             await self._failed.one_more()
+
+
+def _tell(kept: asyncio.Future[None], error: Exception | None = None) -> None:
+    """Who waits may have gone away."""
+    if kept.done():
+        return
+    if error is None:
+        kept.set_result(None)
+    else:
+        kept.set_exception(error)
 
 
 def _invocation(event: Event, function: Function) -> Invocation:

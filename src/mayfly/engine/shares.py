@@ -103,6 +103,20 @@ class Shares:
                 turns.append((name, bound))
         return granted
 
+    @property
+    def free(self) -> int:
+        """Places that nothing has; never under 0."""
+        return max(0, self._places_max - self._busy_total)
+
+    def has_room(self, name: str, reserved: int | None, *, now_s: float) -> bool:
+        """Whether one more event of this function may begin, as `shares` would grant it."""
+        free, mine = self._places_max - self._busy_total, self._busy[name]
+        return (
+            free > -self._places_max
+            and (mine < free or mine == 0)
+            and mine < self._bound(name, reserved, now_s)
+        )
+
     def next_look(
         self, ready: Mapping[str, int], *, now_ms: int, now_s: float
     ) -> tuple[int | None, float | None]:

@@ -6,7 +6,7 @@ call that ends it, as parcels: both are in one transaction, so neither is ever w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from mayfly.model.event import Condition, Event, EventFilter
@@ -16,8 +16,32 @@ from mayfly.model.parcel import Parcel
 class Backlog(Protocol):
     """Accepted asynchronous events. Durable before `accept` returns."""
 
-    async def accept(self, event: Event) -> None:
+    def serve(self, begin: Callable[[Event], None], *, lease_ms: int) -> None:
+        """Name who delivers what is born leased: events that come by another door than `accept`.
+
+        Args:
+            begin: Gets each such event when it is durable, on the event loop; it is theirs, to be
+                settled, put back or failed.
+            lease_ms: For how long.
+        """
+        ...
+
+    def offer(self, places: int) -> None:
+        """Let up to so many events that come by other doors be born leased, until the next offer.
+
+        A few more may come, those that were on their way when the offer was renewed.
+        """
+        ...
+
+    async def accept(self, event: Event, *, leased_until_ms: int = 0) -> bool:
         """Keep an event. Concurrent accepts share one commit.
+
+        Args:
+            leased_until_ms: Not 0: keep it leased until then (Unix milliseconds), so that it needs
+                no `lease`; unless an older event of its function waits and is due.
+
+        Returns:
+            Whether it is leased: then it is the caller's to deliver.
 
         Raises:
             Conflict: An event with this id is there.
@@ -52,6 +76,14 @@ class Backlog(Protocol):
 
         Returns:
             False when a parcel's target is gone: then the event is kept as failed and says so.
+        """
+        ...
+
+    async def settle_all(self, event_ids: Sequence[str]) -> None:
+        """These were answered, and nothing follows: forget them. Harmless for those that are gone.
+
+        Raises:
+            StorageFailed: All are as they were.
         """
         ...
 

@@ -7,7 +7,7 @@ the real outbox. Targets in `gone` do not exist.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mayfly.model.errors import Conflict
@@ -34,12 +34,23 @@ class MemoryBacklog:
         self._accepted = 0
         self.posted: list[Parcel] = []
         self.gone: set[str] = set()
+        self._begin: Callable[[Event], None] | None = None
+        self._lease_ms = 0
+        self._places = 0
 
-    async def accept(self, event: Event) -> None:
+    def serve(self, begin: Callable[[Event], None], *, lease_ms: int) -> None:
+        """Hand parcels' events that are born leased to `begin`."""
+        self._begin, self._lease_ms = begin, lease_ms
+
+    def offer(self, places: int) -> None:
+        """Let up to so many parcels' events be born leased."""
+        self._places = places
+
+    async def accept(self, event: Event, *, leased_until_ms: int = 0) -> bool:
         """Keep an event."""
         if event.event_id in self._rows:
             raise Conflict(f"event {event.event_id} was accepted before")
-        self._add(event)
+        return self._add(event, leased_until_ms)
 
     def ready_nowait(self) -> Mapping[str, int]:
         """When the first event of each function is ready."""
@@ -86,6 +97,11 @@ class MemoryBacklog:
             failed_ms=now_ms,
         )
         return False
+
+    async def settle_all(self, event_ids: Sequence[str]) -> None:
+        """These were answered: forget them."""
+        for event_id in event_ids:
+            self._rows.pop(event_id, None)
 
     async def retry(self, event: Event, *, due_ms: int, error: str, attempted: bool = True) -> None:
         """Put the event back, due at `due_ms`."""
@@ -177,9 +193,19 @@ class MemoryBacklog:
             del self._rows[row.event.event_id]
         return len(failed) - len(kept)
 
-    def _add(self, event: Event) -> None:
+    def _add(self, event: Event, leased_until_ms: int = 0) -> bool:
+        """Keep it, leased already when that is wanted and no older one of its function is due."""
+        leased = leased_until_ms > 0 and not any(
+            row.event.function_name == event.function_name
+            and row.event.state is EventState.WAITING
+            and row.ready_ms <= event.due_ms
+            for row in self._rows.values()
+        )
         self._accepted += 1
-        self._rows[event.event_id] = _Row(event, event.due_ms, self._accepted)
+        kept = replace(event, state=EventState.LEASED) if leased else event
+        ready_ms = leased_until_ms if leased else event.due_ms
+        self._rows[event.event_id] = _Row(kept, ready_ms, self._accepted)
+        return leased
 
     def _post(self, parcels: Sequence[Parcel], now_ms: int) -> list[str]:
         """Post what has a target; the ARNs of those that have none."""
@@ -197,8 +223,15 @@ class MemoryBacklog:
                         due_ms=now_ms,
                         source=parcel.source,
                     )
-                    self._add(event)
+                    self._arrive(event, now_ms)
         return [parcel.target_arn for parcel in parcels if parcel.target_arn in self.gone]
+
+    def _arrive(self, event: Event, now_ms: int) -> None:
+        if self._begin is None or self._places <= 0:
+            self._add(event)
+        elif self._add(event, now_ms + self._lease_ms):
+            self._places -= 1
+            self._begin(self._rows[event.event_id].event)
 
     def _takeable(self) -> list[_Row]:
         return [row for row in self._rows.values() if row.event.state is not EventState.FAILED]

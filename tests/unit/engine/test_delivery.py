@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -124,29 +124,34 @@ async def test_an_event_that_is_not_kept_is_not_acknowledged(clock: VirtualClock
     async with World(clock).running() as world:
         function = await world.function()
 
-        async def refuse(event: Event) -> None:
-            raise StorageFailed(site="BACKLOG:COMMIT", detail=event.event_id)
+        async def refuse(event: Event, *, leased_until_ms: int = 0) -> bool:
+            raise StorageFailed(site="BACKLOG:COMMIT", detail=f"{event.event_id} {leased_until_ms}")
 
-        world.backlog.accept = refuse  # type: ignore[method-assign]
-        with pytest.raises(StorageFailed):
-            await world.engine.accept(world.event(function))
+        accept, world.backlog.accept = world.backlog.accept, refuse  # type: ignore[method-assign]
+        for _ in range(3):
+            with pytest.raises(StorageFailed):
+                await world.engine.accept(world.event(function))
+        world.backlog.accept = accept  # type: ignore[method-assign]
+        await clock.sleep(1)
+        assert not any((await world.backlog.counts()).values())
+        await world.engine.accept(world.event(function))
+        await clock.sleep(1)
+        assert world.engine.statistics()["echo"].calls == 1
 
 
 @in_virtual_time
 async def test_a_backlog_that_fails_for_a_while_stops_nothing_for_good(clock: VirtualClock) -> None:
     async with World(clock).running() as world:
         function = await world.function()
-        settle, failures = world.backlog.settle, [True, True]
+        settle, failures = world.backlog.settle_all, [True, True]
 
-        async def settle_badly(
-            event_id: str, *, parcels: Sequence[Parcel] = (), now_ms: int = 0
-        ) -> bool:
+        async def settle_badly(event_ids: Sequence[str]) -> None:
             if failures:
                 failures.pop()
                 raise StorageFailed(site="BACKLOG:COMMIT")
-            return await settle(event_id, parcels=parcels, now_ms=now_ms)
+            await settle(event_ids)
 
-        world.backlog.settle = settle_badly  # type: ignore[method-assign]
+        world.backlog.settle_all = settle_badly  # type: ignore[method-assign]
         await world.engine.accept(world.event(function))
         await clock.sleep(0.9)
         assert (await world.backlog.counts())["leased"] == 1
@@ -154,6 +159,73 @@ async def test_a_backlog_that_fails_for_a_while_stops_nothing_for_good(clock: Vi
         await clock.sleep(3)
         assert not any((await world.backlog.counts()).values())
         assert world.engine.statistics()["echo"].calls == 2
+
+
+@in_virtual_time
+async def test_an_event_with_a_place_is_born_leased_and_the_others_wait_their_turn(
+    clock: VirtualClock,
+) -> None:
+    world = World(clock, limits=EngineLimits(delivery_concurrency_max=4))
+    async with world.running():
+        function = await world.function("slow")
+        await world.engine.prepare(function)
+        leased: list[Event] = []
+        lease = world.backlog.lease
+
+        async def noted(
+            *, now_ms: int, lease_ms: int, shares: Mapping[str, int]
+        ) -> Sequence[Event]:
+            found = await lease(now_ms=now_ms, lease_ms=lease_ms, shares=shares)
+            leased.extend(found)
+            return found
+
+        world.backlog.lease = noted  # type: ignore[method-assign]
+        for _ in range(5):
+            await world.engine.accept(world.event(function))
+        assert await world.backlog.counts() == {"waiting": 3, "leased": 2, "failed": 0}
+        assert not leased
+        await clock.sleep(60)
+        assert world.engine.statistics()["slow"].calls == 5
+        assert len(leased) == 3
+
+
+@in_virtual_time
+async def test_an_event_of_another_door_begins_or_is_put_back_to_wait(
+    clock: VirtualClock,
+) -> None:
+    async with World(clock).running() as world:
+        function = await world.function("slow", concurrency=1)
+        await world.engine.prepare(function)
+        await clock.sleep(1)
+        cause = world.event(function)
+        parcels = [Parcel(f"p{number}", function.arn, b"{}") for number in range(3)]
+        await world.backlog.accept(replace(cause, due_ms=2**52))
+        await world.backlog.settle(cause.event_id, parcels=parcels, now_ms=int(clock.now_ms()))
+        assert await world.backlog.counts() == {"waiting": 0, "leased": 3, "failed": 0}
+        await clock.sleep(0.5)
+        assert await world.backlog.counts() == {"waiting": 2, "leased": 1, "failed": 0}
+        await clock.sleep(60)
+        assert world.engine.statistics()["slow"].calls == 3
+        assert not any((await world.backlog.counts()).values())
+
+
+@in_virtual_time
+async def test_an_event_is_delivered_although_its_caller_went_away(clock: VirtualClock) -> None:
+    async with World(clock).running() as world:
+        function = await world.function()
+        accept = world.backlog.accept
+
+        async def slowly(event: Event, *, leased_until_ms: int = 0) -> bool:
+            await clock.sleep(1)
+            return await accept(event, leased_until_ms=leased_until_ms)
+
+        world.backlog.accept = slowly  # type: ignore[method-assign]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await world.engine.accept(world.event(function))
+        await clock.sleep(2)
+        assert world.engine.statistics()["echo"].calls == 1
+        assert not any((await world.backlog.counts()).values())
 
 
 @in_virtual_time

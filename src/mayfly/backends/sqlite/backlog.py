@@ -1,9 +1,10 @@
 """Accepted events, on disk before they are acknowledged, until they are answered or given up.
 
     accept --> WAITING --lease--> LEASED --settle--> (gone), its parcels posted
-                  ^                  |--retry--> WAITING, due later
-                  |--lease's end-----'--fail---> FAILED, kept with its error, its parcels posted
-                  `--------------replay-----------'
+          |       ^                ^ |--retry--> WAITING, due later
+          |       |--lease's end---|-'--fail---> FAILED, kept with its error, its parcels posted
+          |       `--------------replay-----------'
+          `-- born leased, when whoever delivers has a place for it
 
 `ready_ms` is when a row may next be taken: its due time while it waits, the lease's end while it is
 leased, so that an event whose worker vanished comes back by itself. How many there are in each
@@ -14,6 +15,7 @@ waiting events cost rows, not memory.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,6 +35,19 @@ _PIECE = 500
 
 def _nobody() -> None:
     """Nobody delivers yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Leased(Parcel):
+    """A parcel whose event was born leased.
+
+    Args:
+        event: To be handed on when its transaction is durable.
+        until_ms: The end of the lease, Unix milliseconds.
+    """
+
+    event: Event | None = None
+    until_ms: int = 0
 
 
 @dataclass(slots=True)
@@ -69,6 +84,11 @@ class SqliteBacklog:
         self._counts: dict[EventState, int] = dict.fromkeys(EventState, 0)
         self._ready: dict[str, int] = {}
         self._wake: Callable[[], None] = _nobody
+        self._begin: Callable[[Event], None] | None = None
+        self._lease_ms = 0
+        # Also counted down by the writer thread, where a commit that fails returns nothing. It is
+        # only an offer: `begin` has the last word.
+        self._places = 0
 
     @classmethod
     async def open(cls, store: SqliteStore, outbox: Outbox | None = None) -> SqliteBacklog:
@@ -95,31 +115,45 @@ class SqliteBacklog:
         """Call `wake` on the event loop when an event came by another door than `accept`."""
         self._wake = wake
 
-    async def accept(self, event: Event) -> None:
+    def serve(self, begin: Callable[[Event], None], *, lease_ms: int) -> None:
+        """Hand events of other doors that are born leased to `begin`, on the event loop."""
+        self._begin, self._lease_ms = begin, lease_ms
+
+    def offer(self, places: int) -> None:
+        """Let up to so many events of other doors be born leased, until the next offer."""
+        self._places = places
+
+    async def accept(self, event: Event, *, leased_until_ms: int = 0) -> bool:
         """Keep an event; those who accept at the same time share one fsync.
 
         Cancelled: the event may have been kept.
+
+        Args:
+            leased_until_ms: Keep it leased already, if no older one of its function is due.
+
+        Returns:
+            Whether it is leased.
 
         Raises:
             Conflict: An event with this id is there.
             StorageFailed: The event was not kept.
         """
-        row = rows.row_of(event)
 
-        def work(connection: sqlite3.Connection) -> None:
+        def work(connection: sqlite3.Connection) -> bool:
             try:
-                connection.execute(rows.INSERT, row)
+                return rows.insert(connection, event, leased_until_ms)
             except sqlite3.IntegrityError as error:
                 raise Conflict(f"event {event.event_id} was accepted before") from error
 
-        def applied(_: None) -> None:
-            self._counts[event.state] += 1
-            self._may_be_ready(event.function_name, event.due_ms)
+        def applied(leased: bool) -> None:
+            self._counts[EventState.LEASED if leased else event.state] += 1
+            ready_ms = leased_until_ms if leased else event.due_ms
+            self._may_be_ready(event.function_name, ready_ms)
 
-        await self._store.transact(Site.BACKLOG_COMMIT, work, applied)
+        return await self._store.transact(Site.BACKLOG_COMMIT, work, applied)
 
-    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool:
-        """Write a parcel as an event (`outbox.Carrier`).
+    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool | Parcel:
+        """Write a parcel as an event, leased already if a place was offered (`outbox.Carrier`).
 
         A function that does not exist makes no difference here: the event fails visibly.
         """
@@ -133,11 +167,28 @@ class SqliteBacklog:
             due_ms=now_ms + parcel.delay_s * 1000,
             source=parcel.source,
         )
-        connection.execute(rows.INSERT, rows.row_of(event))
-        return True
+        offered = self._places > 0 and self._begin is not None and not parcel.delay_s
+        until_ms = now_ms + self._lease_ms if offered else 0
+        if not rows.insert(connection, event, until_ms):
+            return True
+        self._places -= 1
+        return _Leased(
+            parcel.parcel_id,
+            parcel.target_arn,
+            parcel.body,
+            parcel.source,
+            event=replace(event, state=EventState.LEASED),
+            until_ms=until_ms,
+        )
 
     def arrived(self, parcel: Parcel) -> None:
-        """The event is durable: count it, and wake who delivers (`outbox.Carrier`)."""
+        """The event is durable: count it, and tell who delivers (`outbox.Carrier`)."""
+        if isinstance(parcel, _Leased) and parcel.event is not None:
+            self._counts[EventState.LEASED] += 1
+            self._may_be_ready(parcel.event.function_name, parcel.until_ms)
+            if self._begin is not None:
+                self._begin(parcel.event)
+            return
         self._counts[EventState.WAITING] += 1
         # Perhaps too early, by its delay: the next lease finds out.
         self._may_be_ready(_target(parcel)[0], 0)
@@ -197,6 +248,21 @@ class SqliteBacklog:
 
         change = await self._store.transact(Site.BACKLOG_COMMIT, work, self._apply)
         return not change.lost
+
+    async def settle_all(self, event_ids: Sequence[str]) -> None:
+        """These were answered, and nothing follows: forget them, in one transaction."""
+        wanted = json.dumps(list(event_ids))
+
+        def work(connection: sqlite3.Connection) -> _Change:
+            change = _Change()
+            found = connection.execute(rows.STATES_OF_MANY, (wanted,)).fetchall()
+            connection.execute(rows.DELETE_MANY, (wanted,))
+            for state, name, number in found:
+                change.count(EventState(state), -number)
+                change.ready[name] = rows.first_ready_ms(connection, name)
+            return change
+
+        await self._store.transact(Site.BACKLOG_COMMIT, work, self._apply)
 
     async def retry(self, event: Event, *, due_ms: int, error: str, attempted: bool = True) -> None:
         """Put the event back, due at `due_ms`, an attempt counted when there was one.

@@ -25,6 +25,9 @@ INSERT = (
     f"VALUES ({', '.join('?' * 16)})"
 )
 CENSUS = "SELECT state, function_name, count(*), min(ready_ms) FROM event GROUP BY 2, 1"
+OLDER_DUE = (
+    "SELECT 1 FROM event WHERE function_name = ? AND state = 'waiting' AND ready_ms <= ? LIMIT 1"
+)
 STATE_OF = "SELECT state, function_name FROM event WHERE event_id = ?"
 RELEASE = (
     "UPDATE event SET state = ?, ready_ms = min(due_ms, ?) WHERE function_name = ? AND state = ?"
@@ -37,6 +40,10 @@ FAIL_ANSWERED = (
     "UPDATE event SET state = 'failed', attempts = attempts + 1, condition = ?, error = ?, "
     "failed_ms = ? WHERE event_id = ?"
 )
+# Many events at once, their ids a JSON list: a statement costs a switch between threads.
+_MANY = "event WHERE event_id IN (SELECT value FROM json_each(?))"
+STATES_OF_MANY = f"SELECT state, function_name, count(*) FROM {_MANY} GROUP BY 1, 2"  # noqa: S608
+DELETE_MANY = f"DELETE FROM {_MANY}"  # noqa: S608
 REPLAY = (
     "UPDATE event SET state = 'waiting', ready_ms = ?, due_ms = ?, replayed_ms = ?, attempts = 0, "
     "condition = '', failed_ms = 0 WHERE seq = ?"
@@ -62,7 +69,24 @@ class Idle(NamedTuple):
     function_name: str
 
 
-def row_of(event: Event) -> tuple[object, ...]:
+def insert(connection: sqlite3.Connection, event: Event, leased_until_ms: int) -> bool:
+    """Write an event, leased already when `leased_until_ms` is not 0 and no older one waits.
+
+    Returns:
+        Whether it is leased.
+
+    Raises:
+        sqlite3.IntegrityError: An event with this id is there.
+    """
+    older = (event.function_name, event.due_ms)
+    if leased_until_ms and connection.execute(OLDER_DUE, older).fetchone() is None:
+        connection.execute(INSERT, _row(event, EventState.LEASED, leased_until_ms))
+        return True
+    connection.execute(INSERT, _row(event, event.state, event.due_ms))
+    return False
+
+
+def _row(event: Event, state: EventState, ready_ms: int) -> tuple[object, ...]:
     """The values of `INSERT`."""
     return (
         event.event_id,
@@ -77,10 +101,10 @@ def row_of(event: Event) -> tuple[object, ...]:
         event.condition,
         event.failed_ms,
         event.replayed_ms,
-        event.state,
+        state,
         event.error,
         event.payload,
-        event.due_ms,
+        ready_ms,
     )
 
 

@@ -20,11 +20,12 @@ from mayfly.telemetry import LogEvent, event_log
 class Carrier(Protocol):
     """Takes parcels for the targets of one service."""
 
-    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool:
+    def put(self, connection: sqlite3.Connection, parcel: Parcel, now_ms: int) -> bool | Parcel:
         """Write it, inside a transaction, on the writer thread; perhaps twice.
 
         Returns:
-            False when the target does not exist.
+            False when the target does not exist. Else True, or the parcel with whatever the carrier
+            adds to it: `arrived` gets that, and only if this transaction became durable.
         """
         ...
 
@@ -55,8 +56,9 @@ class Outbox:
         kept: list[Parcel] = []
         for parcel in parcels:
             carrier = self._carriers.get(parcel.service)
-            if carrier is not None and carrier.put(connection, parcel, now_ms):
-                kept.append(parcel)
+            written = carrier is not None and carrier.put(connection, parcel, now_ms)
+            if written:
+                kept.append(parcel if written is True else written)
             else:
                 event_log(LogEvent.PARCEL_LOST, target=parcel.target_arn, source=parcel.source)
         return kept
