@@ -62,7 +62,7 @@ def build(runtime: RuntimeInfo, runtimes: Path) -> Path:
     Blocking: a second or so when the tree is new. Returns its path.
 
     Raises:
-        SnapshotFailed: The interpreter does not run.
+        SnapshotFailed: The interpreter or the loader does not run, or not in time.
         StorageFailed: The disk refused.
     """
     facts = _ask(runtime.executable)
@@ -81,6 +81,8 @@ def build(runtime: RuntimeInfo, runtimes: Path) -> Path:
         except OSError:
             if not target.is_dir():
                 raise
+    except subprocess.SubprocessError as error:
+        raise SnapshotFailed(f"the tree of {runtime.name} cannot be made: {error}") from error
     except OSError as error:
         raise StorageFailed(
             site="RUNTIME:BUILD", errno=error.errno or 0, detail=str(error)

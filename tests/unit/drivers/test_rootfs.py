@@ -163,3 +163,19 @@ def test_half_trees_of_the_dead_are_swept_and_nothing_else(tmp_path: Path) -> No
     assert not ours.exists(), "a process of an earlier life had our number"
     assert all(folder.exists() for folder in kept)
     rootfs.sweep(tmp_path / "nowhere")
+
+
+def test_a_loader_that_does_not_answer_is_told_and_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = subprocess.run
+
+    def slow(command: list[str], **options: object) -> subprocess.CompletedProcess[str]:
+        if "--list" in command:
+            raise subprocess.TimeoutExpired(command, 20)
+        return runs(command, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(subprocess, "run", slow)
+    with pytest.raises(SnapshotFailed, match="cannot be made"):
+        rootfs.build(this_runtime()[RUNTIME], tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -18,13 +18,11 @@ from enum import StrEnum
 from hmac import compare_digest
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.model import limits
 from mayfly.model.errors import Conflict, InvalidParameter, NotFound
 from mayfly.stores.secrets.key import SecretsLocked, fingerprint, load_key, make_key
+from mayfly.stores.secrets.sealing import DoesNotOpen, seal, unseal
 
 SECRETS_MAX = 1_000
 VALUE_BYTES_MAX = 64 * limits.KIB
@@ -114,7 +112,7 @@ class SecretStore:
         def work(connection: sqlite3.Connection) -> SecretFacts:
             _claim_key(connection, fingerprint(key), self._key_path)
             version, nonce = _next_version(connection, name), self._random_bytes(_NONCE_BYTES)
-            sealed = AESGCM(key).encrypt(nonce, plain, _associated(name, version))
+            sealed = seal(key, nonce=nonce, plain=plain, label=_associated(name, version))
             connection.execute(
                 "INSERT OR REPLACE INTO secret VALUES (?, ?, ?, ?, ?)",
                 (name, version, nonce, sealed, now_ms),
@@ -185,10 +183,13 @@ class SecretStore:
             raise _not_found(name)
         kept = _Sealed(*row)
         try:
-            plain = AESGCM(self._opening_key()).decrypt(
-                kept.nonce, kept.sealed, _associated(name, kept.version)
+            plain = unseal(
+                self._opening_key(),
+                nonce=kept.nonce,
+                sealed=kept.sealed,
+                label=_associated(name, kept.version),
             )
-        except (InvalidTag, ValueError):
+        except DoesNotOpen:
             raise SecretsLocked(
                 f'the secret "{name}" does not open: its row was changed by something else than '
                 f"mayfly; set it again with `mayfly secret set {name}`"
