@@ -7,6 +7,7 @@ Used by every command that deploys.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from mayfly.cli import document
 from mayfly.cli.client import Client
@@ -17,6 +18,7 @@ _SILENCE_S = 900.0
 _WORDS = {
     "unpack": "unpacking",
     "dependencies": "installing requirements",
+    "grants": "granting what mayfly.toml says",
     "snapshot": "making the first snapshot",
 }
 
@@ -33,11 +35,12 @@ def send_archive(client: Client, archive: bytes, *, quiet: bool) -> document.Doc
             progress.step(_WORDS.get(step, step))
             if not quiet:
                 print(_step_line(step, line), file=sys.stderr)
-            _tell_failure(document.part(line, "failure"))
+            _tell_taken(document.texts(line, "taken"))
+            tell_failure(document.part(line, "failure"))
     return last
 
 
-def _tell_failure(failure: document.Document) -> None:
+def tell_failure(failure: document.Document) -> None:
     """The function is in service, but its import fails: each call will answer with this."""
     if not failure:
         return
@@ -45,6 +48,14 @@ def _tell_failure(failure: document.Document) -> None:
     print(f"  its import fails, and so will each call:  {kind}: {message}", file=sys.stderr)
     for line in document.texts(failure, "stackTrace"):
         print(f"  {line.rstrip()}", file=sys.stderr)
+
+
+def _tell_taken(grants: Sequence[str]) -> None:
+    """The manifest is the truth again."""
+    if grants:
+        print("  taken away, as mayfly.toml does not grant it:", file=sys.stderr)
+    for one in grants:
+        print(f"    {one}", file=sys.stderr)
 
 
 def _step_line(step: str, line: document.Document) -> str:

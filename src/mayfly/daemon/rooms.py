@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 from mayfly import config as configuration
+from mayfly.api.control import grants as grant_control
 from mayfly.api.dispatch import Operations, Services
 from mayfly.api.keys import Keys
 from mayfly.api.lambda_.operations import LambdaOperations
@@ -163,7 +164,7 @@ def _services(platform: Platform, events: Events) -> Services:
         events.whole,
         events.objects,
         events.hooks,
-        events.control,
+        {**grant_control.ROUTES, **events.control},
     )
 
 

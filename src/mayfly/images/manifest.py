@@ -32,7 +32,7 @@ from enum import StrEnum
 
 from mayfly.images.reading import Place, Reading, shown
 from mayfly.images.triggers import read_triggers
-from mayfly.model import limits
+from mayfly.model import granting, limits
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import IsolateKind, Reuse, Settings, UrlAuth
 from mayfly.model.grant import Grant, GrantKind, parse_grant
@@ -257,6 +257,8 @@ def _tags(reading: Reading) -> Mapping[str, str]:
     if len(found) > limits.TAGS_MAX:
         reading.problem(at, f"[function.tags] has {len(found)} tags, more than {limits.TAGS_MAX}")
     for key, value in found.items():
+        if key == granting.TAG:
+            reading.problem((*at, key), f"{key} is for tools; write grants under [grants]")
         if not 0 < len(key) <= _TAG_KEY_LENGTH_MAX or len(value) > _TAG_VALUE_LENGTH_MAX:
             message = (
                 f"a tag has 1 to {_TAG_KEY_LENGTH_MAX} characters, and a value of at most "
@@ -289,6 +291,10 @@ def _grants(reading: Reading) -> tuple[Grant, ...]:
                 found[parse_grant(kind, written)] = None
             except InvalidParameter as error:
                 reading.problem(place, str(error))
+    try:
+        granting.check_count(tuple(found))
+    except InvalidParameter as error:
+        reading.problem(("grants",), str(error))
     return tuple(found)
 
 

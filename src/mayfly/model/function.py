@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from mayfly.model import limits
-from mayfly.model.grant import Grant
+from mayfly.model.grant import Grant, GrantOrigin
 
 ACCOUNT_ID = "000000000000"
 REGION = "us-east-1"
@@ -77,6 +77,7 @@ class Settings:
         extra: Configuration that the API must give back but that the engine does not read
             (TracingConfig, LoggingConfig, ...), as JSON-able values under AWS's names.
         dead_letter_arn: The queue that gets asynchronous events which were given up, or "".
+        granted_by: Of a grant, by its `str`, where it is from; of others it is the manifest.
     """
 
     handler: str
@@ -94,6 +95,7 @@ class Settings:
     tags: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, object] = field(default_factory=dict)
     dead_letter_arn: str = ""
+    granted_by: Mapping[str, GrantOrigin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,14 @@ class GrantKind(StrEnum):
     SECRETS = "secrets"
 
 
+class GrantOrigin(StrEnum):
+    """Where a function has a grant from; see `granting`."""
+
+    MANIFEST = "manifest"
+    HAND = "hand"
+    TAG = "tag"
+
+
 _HOST = re.compile(
     r"(?=.{1,253}$)[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?(\.[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?)*",
     re.ASCII,

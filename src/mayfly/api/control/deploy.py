@@ -16,6 +16,7 @@ import msgspec
 from mayfly.api.control.forms import inspect_form
 from mayfly.api.platform import BuiltFunction, Platform
 from mayfly.api.triggers.room import shown
+from mayfly.model import granting
 from mayfly.model.errors import (
     Conflict,
     NotFound,
@@ -25,6 +26,7 @@ from mayfly.model.errors import (
     TooManyRequests,
 )
 from mayfly.model.function import Function, FunctionUrl, Settings
+from mayfly.model.grant import Grant
 
 _TRIES_MAX = 5
 _URL_ID_LENGTH = 32
@@ -55,12 +57,14 @@ async def deploy(
     """
     built = await platform.builder.deploy(archive, on_step)
     platform.triggers.require(built.name, built.triggers)
-    function, changed = await _put_function(platform, built)
+    function, changed, lost = await _put_function(platform, built)
+    if lost:
+        on_step({"step": "grants", "ms": 0.0, "taken": [granting.written(one) for one in lost]})
     if await _put_url(platform, function, built):
         changed.append("url")
     if await platform.triggers.converge(function.name, built.triggers):
         changed.append("triggers")
-    on_step(await _prepare(platform, function))
+    on_step(await snapshot_step(platform, function))
     return {"function": inspect_form(platform, function), "changed": changed}
 
 
@@ -114,8 +118,15 @@ def _plain(value: object) -> object:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-async def _prepare(platform: Platform, function: Function) -> Mapping[str, object]:
-    """Make the snapshot; a node without room leaves that to the first call."""
+async def snapshot_step(platform: Platform, function: Function) -> Mapping[str, object]:
+    """Make the snapshot; a node without room leaves that to the first call.
+
+    Returns:
+        The step, with "failure" where the import failed and "skipped" where there is no room.
+
+    Raises:
+        SnapshotFailed: It could not be made; the function is in service all the same.
+    """
     started_s = platform.clock.monotonic_s()
     step: dict[str, object] = {"step": "snapshot"}
     try:
@@ -132,16 +143,23 @@ async def _prepare(platform: Platform, function: Function) -> Mapping[str, objec
     return step
 
 
-async def _put_function(platform: Platform, built: BuiltFunction) -> tuple[Function, list[str]]:
-    """Create or replace; a change by somebody else in between is met by trying again."""
+async def _put_function(
+    platform: Platform, built: BuiltFunction
+) -> tuple[Function, list[str], tuple[Grant, ...]]:
+    """Create or replace; a change by somebody else in between is met by trying again.
+
+    Returns:
+        The function, what changed, and the grants by others that its manifest does not give.
+    """
     for _ in range(_TRIES_MAX):
         present = platform.registry.function_nowait(built.name)
         try:
             if present is None:
-                return await _create(platform, built), ["created"]
-            return await _replace(platform, present, built)
+                return await _create(platform, built), ["created"], ()
+            function, changed = await _replace(platform, present, built)
         except (Conflict, NotFound, PreconditionFailed):
             continue
+        return function, changed, granting.lost(present.settings, function.settings)
     raise Conflict(
         f'function "{built.name}" was changed by others each of the {_TRIES_MAX} times that this '
         "deploy tried to change it; try again"
@@ -165,11 +183,16 @@ async def _replace(
     platform: Platform, present: Function, built: BuiltFunction
 ) -> tuple[Function, list[str]]:
     # What a manifest cannot say, and AWS's API can, stays as it is.
-    settings = replace(built.settings, role=present.settings.role, extra=present.settings.extra)
+    settings = replace(
+        built.settings,
+        role=present.settings.role,
+        extra=present.settings.extra,
+        dead_letter_arn=present.settings.dead_letter_arn,
+    )
     changed = _changes(present.settings, settings)
     if present.code != built.code:
         changed.insert(0, "code")
-    if not changed:
+    if not changed and present.settings.granted_by == settings.granted_by:
         return present, []
     function = replace(
         present,

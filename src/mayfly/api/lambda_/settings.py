@@ -12,7 +12,7 @@ from dataclasses import replace
 from mayfly.api.lambda_.event_config import dead_letter_target
 from mayfly.api.wire.params import Params
 from mayfly.api.wire.validate import failure, validation_failed
-from mayfly.model import limits
+from mayfly.model import granting, limits
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import Settings
 from mayfly.ports import RuntimeInfo
@@ -54,8 +54,8 @@ def new_settings(params: Params, runtimes: Mapping[str, RuntimeInfo]) -> Setting
         )
     tags = params.text_map("Tags")
     check_tags(tags)
-    plain = Settings(handler="", runtime="", role=params.text("Role"), tags=tags)
-    return changed_settings(plain, params, runtimes)
+    plain = Settings(handler="", runtime="", role=params.text("Role"))
+    return changed_settings(granting.with_tags(plain, tags), params, runtimes)
 
 
 def changed_settings(

@@ -1,7 +1,7 @@
-"""Tags and reserved concurrency: settings that change nothing in what runs.
+"""Tags and reserved concurrency: settings that change nothing in what runs, with one exception.
 
 They make a new revision, as every change does, and leave the snapshot alone
-(`Function.snapshot_key`).
+(`Function.snapshot_key`). The tag `mayfly:grants` says what is granted (`model.granting`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from mayfly.api.lambda_.names import Reference, find_function, parse_reference
 from mayfly.api.lambda_.platform import LambdaPlatform
 from mayfly.api.lambda_.settings import check_tags
 from mayfly.api.wire.params import Params
+from mayfly.model import granting
 from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import Function
 
@@ -84,7 +85,7 @@ class ConcurrencyOperations:
 
 def _with_tags(function: Function, tags: Mapping[str, str]) -> Function:
     check_tags(tags)
-    return replace(function, settings=replace(function.settings, tags=tags))
+    return replace(function, settings=granting.with_tags(function.settings, tags))
 
 
 def _resource(params: Params) -> Reference:
