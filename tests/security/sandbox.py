@@ -9,12 +9,13 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mayfly.model.function import Reuse
 from mayfly.model.invocation import Answer
-from mayfly.ports import Driver, Isolate, Snapshot
+from mayfly.ports import Door, Driver, Isolate, Snapshot
 from mayfly.testing.ids import SeededIds
 from tests.support.bench import Bench, Watcher, births
 from tests.support.platform import RUNTIME
@@ -79,7 +80,7 @@ async def node() -> AsyncIterator[Driver]:
         yield driver
 
 
-async def open_box(
+async def open_box(  # noqa: PLR0913 - what may differ, named by its caller
     driver: Driver,
     folder: Path,
     source: str,
@@ -88,15 +89,30 @@ async def open_box(
     reuse: Reuse = Reuse.NEVER,
     memory_mib: int = 128,
     seed: int = 1,
+    files: Mapping[str, str] | None = None,
+    doors: tuple[Door, ...] = (),
 ) -> Sandbox:
-    """A sandbox on `driver`; closed with it."""
+    """A sandbox on `driver`; closed with it.
+
+    Args:
+        driver: Who makes it.
+        folder: Where its code goes.
+        source: Of app.py; `files` are others, by path.
+        environment: Of the function.
+        reuse: What becomes of an isolate after its call.
+        memory_mib: Of one isolate.
+        seed: Another one for each sandbox of a driver.
+        files: Texts by their paths below the code's folder.
+        doors: All that it can connect to.
+    """
     code = folder / f"code{seed}"
-    code.mkdir(parents=True)
-    (code / "app.py").write_text(source)
+    for name, text in {"app.py": source, **(files or {})}.items():
+        (code / name).parent.mkdir(parents=True, exist_ok=True)
+        (code / name).write_text(text)
     bench = Bench(driver, code, RUNTIME, kill_snapshot, SeededIds(seed))
     watcher = Listener()
     spec = bench.spec("app.handler", reuse=reuse, environment=environment, memory_mib=memory_mib)
-    snapshot = await driver.snapshot(spec, watcher)
+    snapshot = await driver.snapshot(replace(spec, doors=doors), watcher)
     assert snapshot.facts.failure is None, snapshot.facts.failure.payload
     return Sandbox(bench, snapshot, watcher)
 
