@@ -53,6 +53,9 @@ class Config:
     init_timeout_s: float = float(limits.INIT_TIMEOUT_S)
     pids_max: int = limits.PIDS_MAX
     parked_memory_mib_max: int = 8_192
+    net_connections_max: int = 512
+    net_connections_per_s_max: int = 200
+    net_bytes_per_s_max: int = 67_108_864
     delivery_concurrency_max: int = 200
     failed_events_max: int = 10_000
     failed_events_age_s: float = 1_209_600.0

@@ -200,13 +200,14 @@ class FunctionMetrics:
 
 
 class EgressMetrics:
-    """What went through one function's doors to the network."""
+    """What went through one function's doors to the network, and how long it was held back."""
 
-    __slots__ = ("connections", "failures", "received_bytes", "sent_bytes")
+    __slots__ = ("connections", "failures", "held_s", "received_bytes", "sent_bytes")
 
     def __init__(self) -> None:
         self.connections = 0
         self.failures = 0
+        self.held_s = 0.0
         self.sent_bytes = 0
         self.received_bytes = 0
 
@@ -409,11 +410,15 @@ class _Collector(Collector):
         moved = CounterMetricFamily(
             "mayfly_egress_bytes", "Bytes through doors", labels=["function", "direction"]
         )
+        held = CounterMetricFamily(
+            "mayfly_egress_held_seconds", "Waits for a rate's limit", labels=["function"]
+        )
         for name, numbers in sorted(self._metrics.egresses().items()):
             connections.add_metric([name, "made"], numbers.connections)
             connections.add_metric([name, "failed"], numbers.failures)
             moved.add_metric([name, "sent"], numbers.sent_bytes)
             moved.add_metric([name, "received"], numbers.received_bytes)
+            held.add_metric([name], numbers.held_s)
         missing = CounterMetricFamily(
             "mayfly_grants_missing",
             "What was refused to functions, by the grant that would have allowed it",
@@ -422,7 +427,7 @@ class _Collector(Collector):
         for name, counts in sorted(self._metrics.missing_grants().items()):
             for grant, count in sorted(counts.items()):
                 missing.add_metric([name, grant], count)
-        yield from (connections, moved, missing)
+        yield from (connections, moved, held, missing)
 
 
 def _histogram(name: str, text: str, values: Distribution) -> HistogramMetricFamily:

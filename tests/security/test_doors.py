@@ -42,6 +42,12 @@ def reset(host, port):
     with socket.create_connection((host, port), 5) as one:
         return one.recv(1).decode() or "closed"
 
+def hello(address, port, name):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    with socket.create_connection((address, port), 5) as one:
+        context.wrap_socket(one, server_hostname=name)
+
 def fast_open(host, port):
     with socket.socket() as one:
         one.settimeout(5)
@@ -77,7 +83,8 @@ def handler(event, context):
         return open("/etc/hosts").read()
     if do == "resolve":
         return _try(lambda: sorted({one[4][0] for one in socket.getaddrinfo(event["name"], 443)}))
-    return _try(lambda: {"talk": talk, "reset": reset, "open": fast_open}[do](*event["with"]))
+    deeds = {"talk": talk, "reset": reset, "hello": hello, "open": fast_open}
+    return _try(lambda: deeds[do](*event["with"]))
 
 if os.environ.get("AT_IMPORT"):
     IMPORTED = _try(lambda: talk("localhost", int(os.environ["AT_IMPORT"]), "import"))
@@ -210,6 +217,25 @@ def test_a_name_that_was_not_granted_is_told_to_the_owner(platform: Platform) ->
     lines = ask(platform, "GET", f"/_mayfly/v1/logs/{name}").body.decode()
     assert "tracker.example.net:PORT" in lines
     assert "under [grants]" in lines
+
+
+def test_a_wildcard_lets_tls_to_its_hosts_pass_and_tells_of_the_rest(platform: Platform) -> None:
+    name = _function(platform, 'net = ["*.mayfly-test.invalid:443"]')
+    hosts = _call(platform, name, {"do": "hosts"})
+    assert "mayfly-test" not in hosts
+    [address] = _call(platform, name, {"do": "resolve", "name": "a.mayfly-test.invalid"})
+    for other in ("mayfly-test.invalid", "a.b.mayfly-test.invalid"):
+        assert _call(platform, name, {"do": "resolve", "name": other}) == "gaierror"
+    for host in ("a.mayfly-test.invalid", "evil.example", None):
+        said = _call(platform, name, {"do": "hello", "with": [address, 443, host]})
+        assert said == "ECONNRESET", host
+    log = [line for line in platform.log().splitlines() if f"function={name} " in line]
+    told = "\n".join(log)
+    # The first is let through to be looked up, and there is none outside.
+    assert "target=a.mayfly-test.invalid:443" in told
+    assert "grant=net:a.mayfly-test.invalid" not in told
+    assert "grant=net:evil.example:443" in told
+    assert "grant=net:HOST:443" in told
 
 
 def test_without_a_grant_there_is_no_socket_at_all(platform: Platform) -> None:

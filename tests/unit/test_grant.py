@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mayfly.model.errors import InvalidParameter
-from mayfly.model.grant import Grant, GrantKind, parse_grant
+from mayfly.model.grant import Grant, GrantKind, covers_host, parse_grant
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,13 @@ def test_a_grant_gives_nothing_of_another_kind() -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        "*.example.com:443",
+        "*.com:443",
+        "*:443",
+        "a.*.com:443",
+        "*a.example.com:443",
+        "*.*.example.com:443",
+        "*.10.9.8.7:443",
+        "*.example.com",
         "[::1]:443",
         "exa mple:80",
         "-a:80",
@@ -56,3 +62,10 @@ def test_a_net_grant_that_no_door_can_be_is_refused(written: str) -> None:
 
 def test_a_host_is_written_in_any_case() -> None:
     assert parse_grant(GrantKind.NET, "API.Example.com:443").target == "api.example.com:443"
+
+
+def test_a_wildcard_is_the_first_label_of_a_domain_and_covers_one() -> None:
+    target = parse_grant(GrantKind.NET, "*.Example.com:443").target
+    assert target == "*.example.com:443"
+    covered = ["a.example.com", "a.b.example.com", "example.com", ".example.com", "a.example.org"]
+    assert [covers_host("*.example.com", one) for one in covered] == [True, *[False] * 4]

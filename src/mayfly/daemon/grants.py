@@ -21,13 +21,14 @@ from mayfly.api import credentials
 from mayfly.api.keys import Credential, Keys
 from mayfly.api.lambda_.environment import function_environment
 from mayfly.api.missing_grants import MissingGrants
+from mayfly.drivers.egress.allowance import Allowance, NetLimits
 from mayfly.drivers.egress.names import NamesDoor
 from mayfly.drivers.egress.relay import Relay
 from mayfly.drivers.egress.resolve import Resolver
 from mayfly.model import limits
 from mayfly.model.errors import MayflyError, SnapshotFailed
 from mayfly.model.function import Function
-from mayfly.model.grant import Grant, GrantKind
+from mayfly.model.grant import Grant, GrantKind, covers_host
 from mayfly.ports import Clock, Door, LogStore, SnapshotSpec, Surroundings
 from mayfly.stores.secrets.store import SecretStore
 from mayfly.telemetry import LogEvent, Metrics, event_log
@@ -46,8 +47,18 @@ Attend = Callable[[socket.socket], Awaitable[None]]
 class SnapshotGrants:
     """The port `Grants`, and what serves the doors. `run` owns every task of it."""
 
-    def __init__(self, keys: Keys, metrics: Metrics, clock: Clock, logs: LogStore) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        metrics: Metrics,
+        clock: Clock,
+        logs: LogStore,
+        net_limits: NetLimits,
+    ) -> None:
         self._keys = keys
+        self._clock = clock
+        self._net_limits = net_limits
+        self._allowances: dict[str, Allowance] = {}
         self._missing = MissingGrants(logs, metrics, clock)
         self._metrics = metrics
         self._resolver = Resolver(clock)
@@ -87,7 +98,7 @@ class SnapshotGrants:
     async def give(self, function: Function, snapshot_id: str) -> Surroundings:
         """Port `Grants.give`."""
         environment = dict(function_environment(function))
-        doors = list(_net_doors(function).values())
+        doors = list(_net_doors(function))
         if any(one.kind in credentials.PLATFORM_KINDS for one in function.settings.grants):
             credential = credentials.issue(
                 self._keys, function, self._missing.teller(function.name)
@@ -112,6 +123,7 @@ class SnapshotGrants:
         name = self._snapshots.pop(snapshot_id, None)
         if name is not None and name not in self._snapshots.values():
             self._missing.forget(name)
+            self._allowances.pop(name, None)
         for task in self._attending.pop(snapshot_id, ()):
             task.cancel()
         for end in self._watching.pop(snapshot_id, ()):
@@ -119,16 +131,17 @@ class SnapshotGrants:
 
     def serve(self, spec: SnapshotSpec, listeners: Sequence[socket.socket]) -> None:
         """Take the listeners of a snapshot's doors (`ports.ServeDoors`)."""
-        targets = {door: target for target, door in _net_doors(spec.function).items()}
-        metrics = self._metrics.egress(spec.function.name)
-        relay = Relay(self._resolver, metrics, function_name=spec.function.name)
+        targets = _net_doors(spec.function)
+        name = spec.function.name
+        allowance = self._allowance(name)
+        relay = Relay(self._resolver, allowance, self._net_missing(name), function_name=name)
         attending = self._attending.setdefault(spec.snapshot_id, [])
         for door, listener in zip(spec.doors, listeners, strict=True):
             work: Coroutine[None, None, None] | None = None
             if door in targets:
                 work = relay.attend(listener, *targets[door])
             elif door == _NAMES:
-                work = self._names_door(spec.function).attend(listener)
+                work = self._names_door(spec.function, allowance).attend(listener)
             elif self._attend_endpoint is not None:
                 work = _until_done(self._attend_endpoint, listener)
             if work is None or self._tasks is None:
@@ -136,14 +149,26 @@ class SnapshotGrants:
             else:
                 attending.append(self._tasks.create_task(_closing(work, listener)))
 
-    def _names_door(self, function: Function) -> NamesDoor:
-        addresses = {host: door.address for (host, _), door in _net_doors(function).items()}
+    def _allowance(self, function_name: str) -> Allowance:
+        found = self._allowances.get(function_name)
+        if found is None:
+            metrics = self._metrics.egress(function_name)
+            found = Allowance(self._net_limits, metrics, self._clock)
+            self._allowances[function_name] = found
+        return found
 
-        def unknown(name: str) -> None:
-            # Which port was meant is not asked of a resolver.
-            self._missing.tell(function.name, Grant(GrantKind.NET, f"{name}:PORT"))
+    def _net_missing(self, function_name: str) -> Callable[[str], None]:
+        def missing(target: str) -> None:
+            self._missing.tell(function_name, Grant(GrantKind.NET, target))
 
-        return NamesDoor(addresses, unknown)
+        return missing
+
+    def _names_door(self, function: Function, allowance: Allowance) -> NamesDoor:
+        # A name has its own door before it has its wildcard's.
+        addresses = {host: door.address for door, (host, _port) in _net_doors(function).items()}
+        missing = self._net_missing(function.name)
+        # Which port was meant is not asked of a resolver.
+        return NamesDoor(addresses, allowance, lambda name: missing(f"{name}:PORT"))
 
     def _secret_variables(self, function: Function, snapshot_id: str) -> Mapping[str, str]:
         names = [one.target for one in function.settings.grants if one.kind is GrantKind.SECRETS]
@@ -169,22 +194,30 @@ def secret_variable(name: str) -> str:
     return re.sub(r"[^A-Z0-9_]", "_", name.upper())
 
 
-def _net_doors(function: Function) -> dict[tuple[str, int], Door]:
-    """A door for each net grant; one host's ports share an address."""
+def _net_doors(function: Function) -> dict[Door, tuple[str, int]]:
+    """A door for each net grant, and what it stands for; one host's ports share an address.
+
+    A host that was granted by its name has an address of its own, so its wildcard's ports are
+    there as well.
+    """
+    granted = [one.target for one in function.settings.grants if one.kind is GrantKind.NET]
+    pairs = [(host, int(port)) for host, _, port in (one.rpartition(":") for one in granted)]
     addresses: dict[str, str] = {}
-    doors: dict[tuple[str, int], Door] = {}
-    for grant in function.settings.grants:
-        if grant.kind is not GrantKind.NET:
-            continue
-        host, _, port = grant.target.rpartition(":")
+    doors: dict[Door, tuple[str, int]] = {}
+    for host, port in pairs:
         literal = _LITERALS.get(host, host)
         if _IPV4.fullmatch(literal):
             # Reached by its number, so the door answers at this very address.
-            doors[host, int(port)] = Door("", literal, int(port))
+            doors[Door("", literal, port)] = (host, port)
             continue
         block, number = divmod(len(addresses), _HOSTS_PER_BLOCK)
         address = addresses.setdefault(host, f"127.1.{block + 1}.{number + 1}")
-        doors[host, int(port)] = Door(host, address, int(port))
+        # A pattern is no name of a hosts file: the names door answers for it.
+        doors[Door("" if host.startswith("*.") else host, address, port)] = (host, port)
+    for pattern, port in pairs:
+        for host, address in addresses.items():
+            if pattern != host and covers_host(pattern, host):
+                doors.setdefault(Door(host, address, port), (pattern, port))
     return doors
 
 

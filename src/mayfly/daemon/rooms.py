@@ -35,6 +35,7 @@ from mayfly.daemon.events import Events, Foundation, open_events
 from mayfly.daemon.grants import SnapshotGrants
 from mayfly.daemon.triggers import open_triggers
 from mayfly.daemon.world import RealClock, RealIds
+from mayfly.drivers.egress.allowance import NetLimits
 from mayfly.drivers.process.driver import DriverLimits, ProcessDriver
 from mayfly.engine.bounds import EngineLimits
 from mayfly.engine.engine import Engine
@@ -111,7 +112,7 @@ async def open_rooms(
     stack.push_async_callback(code.close)
     logs = FileLogStore(data / "logs", clock)
     stack.push_async_callback(logs.close)
-    grants = SnapshotGrants(keys, metrics, clock, logs)
+    grants = SnapshotGrants(keys, metrics, clock, logs, _net_limits(settings))
     driver = await stack.enter_async_context(_driver(settings, runtimes, clock, grants))
     engine = Engine(
         driver=driver,
@@ -207,6 +208,14 @@ async def _driver(
         yield driver
     finally:
         await driver.close()
+
+
+def _net_limits(settings: Config) -> NetLimits:
+    return NetLimits(
+        connections_max=settings.net_connections_max,
+        connections_per_s_max=settings.net_connections_per_s_max,
+        bytes_per_s_max=settings.net_bytes_per_s_max,
+    )
 
 
 def _engine_limits(settings: Config) -> EngineLimits:

@@ -50,7 +50,8 @@ class Grant:
 
     Args:
         kind: Which table of `[grants]`.
-        target: A host:port, bucket[/prefix], table, queue, function or secret name.
+        target: A host:port (or "*.example.com:443"), bucket[/prefix], table, queue, function or
+            secret name.
         verb: "read", "write", "send", "receive", or "" where the kind has none.
     """
 
@@ -129,15 +130,21 @@ def _parse_net(written: str) -> Grant:
             f'grant net = "{written}" must be "host:port", for example "api.example.com:443"'
         )
     host = host.lower()
-    if "*" in host:
+    if "*" in host and not _is_wildcard(host):
         raise InvalidParameter(
-            f'grant net = "{written}": wildcards are not there yet; write each host by its name'
+            f'grant net = "{written}": a wildcard stands for the first label of a domain of two or '
+            'more, and for TLS: "*.example.com:443"'
         )
     if ":" in host:
         raise InvalidParameter(
             f'grant net = "{written}": IPv6 addresses are not there yet; write a name or an IPv4 '
             "address"
         )
-    if not _HOST.fullmatch(host):
+    if not is_host(host.removeprefix("*.")):
         raise InvalidParameter(f'grant net = "{written}": "{host}" is no host name or IPv4 address')
     return Grant(GrantKind.NET, f"{host}:{int(port)}")
+
+
+def _is_wildcard(host: str) -> bool:
+    domain = host.removeprefix("*.")
+    return "*" not in domain and "." in domain and not domain.rpartition(".")[2].isdigit()

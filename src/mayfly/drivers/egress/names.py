@@ -14,6 +14,7 @@ import struct
 from collections.abc import Callable, Mapping
 
 from mayfly.drivers.egress.accepting import serve_clients
+from mayfly.drivers.egress.allowance import Allowance
 from mayfly.drivers.egress.question import (
     TYPE_A,
     TYPE_AAAA,
@@ -28,7 +29,7 @@ _CLIENTS_MAX = 64
 _QUESTION_BYTES_MAX = 1_024
 _IDLE_S = 10.0
 # After so many on one connection a client has to come again.
-_QUESTIONS_MAX = 256
+_QUESTIONS_MAX = 32
 _LENGTH = struct.Struct("!H")
 
 
@@ -37,11 +38,18 @@ class NamesDoor:
 
     Args:
         addresses: Each granted name, or "*.example.com", and its doors' address.
+        allowance: The function's; its rate of connections holds here as well.
         on_unknown: Told each name that was asked for in vain, and could be one of a host.
     """
 
-    def __init__(self, addresses: Mapping[str, str], on_unknown: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        addresses: Mapping[str, str],
+        allowance: Allowance,
+        on_unknown: Callable[[str], None],
+    ) -> None:
         self._addresses = addresses
+        self._allowance = allowance
         self._on_unknown = on_unknown
         self._clients = 0
 
@@ -63,6 +71,7 @@ class NamesDoor:
         self._clients += 1
         told: set[str] = set()
         try:
+            await self._allowance.admit()
             for _ in range(_QUESTIONS_MAX):
                 async with asyncio.timeout(_IDLE_S):
                     message = await _read_message(reader)

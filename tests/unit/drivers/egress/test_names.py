@@ -12,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mayfly.drivers.egress.allowance import Allowance, NetLimits
 from mayfly.drivers.egress.names import NamesDoor
 from mayfly.drivers.egress.question import BadQuestion, answer, read_question
+from mayfly.telemetry import EgressMetrics
+from mayfly.testing.clock import VirtualClock
 
 ADDRESSES = {"api.example.com": "127.1.1.1", "*.example.org": "127.1.1.2"}
 
@@ -30,7 +33,9 @@ def query(name: str, wanted: int = 1, query_id: int = 7) -> bytes:
 @contextlib.asynccontextmanager
 async def names_door() -> AsyncIterator[tuple[int, list[str]]]:
     unknown: list[str] = []
-    door = NamesDoor(ADDRESSES, unknown.append)
+    door = NamesDoor(
+        ADDRESSES, Allowance(NetLimits(), EgressMetrics(), VirtualClock()), unknown.append
+    )
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     task = asyncio.get_running_loop().create_task(door.attend(listener))
