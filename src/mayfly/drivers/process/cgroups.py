@@ -4,9 +4,14 @@
     <base>/mayfly-<tag>/<snapshot>/0 1 2 .. isolates, one each, used again when it is gone
 
 The launcher, which holds the privilege, makes a snapshot's folder and hands it over to the
-snapshot's uid; the keeper makes leaves in it and moves isolates by descriptors that no tenant
+snapshot's uid; the keeper makes leaves in it and moves isolates by descriptors no tenant
 has. On v1 the cpu controller stays on the snapshot's folder: moving a process there costs more
 than everything else of a birth.
+
+Whoever moves another process waits, with the kernel's one lock of all cgroups in hand, until
+nobody on the machine is within a fork: beside a fork bomb that is seconds, for everyone. On v1 a
+thread that moves itself takes no such lock (cgroup1_tasks_write), so there an isolate moves
+itself, before its first breath. One that does not stays among what its snapshot may hold.
 """
 
 from __future__ import annotations
@@ -133,7 +138,7 @@ def make_snapshot_folder(plan: Plan) -> list[int]:
             write(f"{folder}/cpu.shares", str(plan.cpu_shares))
         else:
             _limit(f"{folder}/self", controller, plan, plan.overhead_bytes)
-        write(f"{folder}/self/cgroup.procs", "0")
+        write(f"{folder}/self/{_moving_file(plan.cgroup.version)}", "0")
         if not plan.rootless:
             _hand_over(folder, plan.host_uid)
         fds.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
@@ -218,26 +223,33 @@ class Room:
 
 
 class Leaf:
-    """One isolate's cgroup(s). Made once, used by one isolate after another."""
+    """One isolate's cgroup(s). Made once, used by one isolate after another.
+
+    Attributes:
+        moving_fds: For the isolate, which writes "0" to each; empty where `take_in` must be used.
+    """
 
     def __init__(self, plan: Plan, folder_fds: list[int], name: str) -> None:
+        self.moving_fds: list[int] = []
         self._procs: list[int] = []
         self._oom_fd: int | None = None
         self._oom_seen = 0
+        file = _moving_file(plan.cgroup.version)
         for (controller, _folder), fd in zip(plan.cgroup.folders.items(), folder_fds, strict=True):
             if controller == "cpu":
                 continue
             os.mkdir(name, dir_fd=fd)
             _limit(name, controller, plan, 0, dir_fd=fd)
             flags = os.O_CLOEXEC
-            self._procs.append(os.open(f"{name}/cgroup.procs", os.O_WRONLY | flags, dir_fd=fd))
+            moving = os.open(f"{name}/{file}", os.O_WRONLY | flags, dir_fd=fd)
+            (self.moving_fds if controller else self._procs).append(moving)
             if controller in ("memory", ""):
                 events = "memory.oom_control" if controller else "memory.events"
                 with contextlib.suppress(FileNotFoundError):
                     self._oom_fd = os.open(f"{name}/{events}", os.O_RDONLY | flags, dir_fd=fd)
 
     def take_in(self, pid: int) -> None:
-        """Move a process in; `pid` is in the caller's pid namespace."""
+        """Move a process in where it cannot move itself; `pid` is in the caller's namespace."""
         text = str(pid).encode()
         for fd in self._procs:
             os.write(fd, text)
@@ -250,6 +262,11 @@ class Leaf:
         count = int(words[words.index(b"oom_kill") + 1]) if b"oom_kill" in words else 0
         had, self._oom_seen = count > self._oom_seen, count
         return had
+
+
+def _moving_file(version: int) -> str:
+    """What a process writes itself into. On v1 one thread, and so without the great lock."""
+    return "tasks" if version == 1 else "cgroup.procs"
 
 
 def write(path: str, text: str, *, missing_ok: bool = False, dir_fd: int | None = None) -> None:

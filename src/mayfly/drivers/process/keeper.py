@@ -2,9 +2,9 @@
 
 It never runs a line of the tenant's code. It alone holds capabilities in the sandbox's user
 namespace, and uses them to do from outside what an isolate must not be able to do itself: mount
-its /tmp and /proc, and move it into its cgroup.
+its /tmp and /proc, and move it into its cgroup (on v1 it moves itself: `cgroups` says why).
 
-    daemon --B n, K id--> keeper --(channel, log)--> snapshot
+    daemon --B n, K id--> keeper --(channel, log, cgroup)--> snapshot
     daemon <--P id + channel, log fds | D id status | F errno | X status-- keeper
 
 When the daemon's end closes, by death or by wish, the keeper exits; it is the init of the pid
@@ -40,6 +40,18 @@ _SO_PASSRIGHTS = 83
 _GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
 
 
+class _Unborn:
+    """What waits for an isolate that the snapshot was asked for."""
+
+    def __init__(
+        self, isolate_id: int, *, channel: socket.socket, log: int, leaf: Leaf | None
+    ) -> None:
+        self.isolate_id = isolate_id
+        self.channel = channel
+        self.log = log
+        self.leaf = leaf
+
+
 class Keeper:
     """The loop. One thread; every wait is in `select`."""
 
@@ -61,7 +73,7 @@ class Keeper:
         self._snapshot_pid = snapshot_pid
         self._cgroup_fds = cgroup_fds
         self._wanted: collections.deque[int] = collections.deque()
-        self._unborn: collections.deque[tuple[int, socket.socket, int]] = collections.deque()
+        self._unborn: collections.deque[_Unborn] = collections.deque()
         self._pids: dict[int, int] = {}
         self._ids: dict[int, int] = {}
         self._leaves: dict[int, Leaf] = {}
@@ -107,16 +119,22 @@ class Keeper:
     def _conceive(self) -> None:
         while self._wanted and len(self._unborn) < _OUTSTANDING_MAX:
             isolate_id = self._wanted.popleft()
+            try:
+                leaf = self._free_leaf()
+            except OSError as error:
+                self._tell(FAILED, isolate_id, error.errno or 0)
+                continue
             ours, theirs = socket.socketpair()
             ours.setblocking(False)
             if self._no_rights:
                 _refuse_rights(ours)
             log_read, log_write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
             os.set_blocking(log_write, True)
-            socket.send_fds(self._snapshot, [b"\0"], [theirs.fileno(), log_write])
+            moving_fds = leaf.moving_fds if leaf else []
+            socket.send_fds(self._snapshot, [b"\0"], [theirs.fileno(), log_write, *moving_fds])
             theirs.close()
             os.close(log_write)
-            self._unborn.append((isolate_id, ours, log_read))
+            self._unborn.append(_Unborn(isolate_id, channel=ours, log=log_read, leaf=leaf))
 
     def _deliver(self) -> None:
         data = self._snapshot.recv(BORN.size)
@@ -125,14 +143,14 @@ class Keeper:
         (pid,) = BORN.unpack(data)
         if not self._unborn:
             self._end(0)  # The snapshot speaks unasked: it is not ours any more.
-        isolate_id, channel, log = self._unborn.popleft()
+        newborn = self._unborn.popleft()
         try:
-            self._complete(isolate_id, pid, channel, log)
+            self._complete(newborn, pid)
         except OSError as error:
-            self._tell(FAILED, isolate_id, error.errno or 0)
+            self._tell(FAILED, newborn.isolate_id, error.errno or 0)
         finally:
-            channel.close()
-            os.close(log)
+            newborn.channel.close()
+            os.close(newborn.log)
         self._conceive()
 
     def _status_of_snapshot(self) -> int:
@@ -142,8 +160,11 @@ class Keeper:
         _pid, status = os.waitpid(self._snapshot_pid, 0)
         return status
 
-    def _complete(self, isolate_id: int, pid: int, channel: socket.socket, log: int) -> None:
+    def _complete(self, newborn: _Unborn, pid: int) -> None:
+        isolate_id, leaf = newborn.isolate_id, newborn.leaf
         if pid <= 0:
+            if leaf is not None:
+                self._free_leaves.append(leaf)
             self._tell(FAILED, isolate_id, -pid)
             return
         if not self._is_newborn(pid):
@@ -151,16 +172,18 @@ class Keeper:
         self._pids[isolate_id] = pid
         self._ids[pid] = isolate_id
         try:
+            if leaf is not None:
+                self._leaves[pid] = leaf
+                leaf.take_in(pid)
             if self._plan.own_user:
                 self._own_user(pid)
-            self._leaf(pid)
             self._furnish(pid)
-            channel.sendall(_GO)
+            newborn.channel.sendall(_GO)
         except OSError:
             self._kill(pid)
             raise
         message = MESSAGE.pack(PARKED, isolate_id, pid)
-        socket.send_fds(self._control, [message], [channel.fileno(), log])
+        socket.send_fds(self._control, [message], [newborn.channel.fileno(), newborn.log])
 
     def _is_newborn(self, pid: int) -> bool:
         """Whether it is a child of ours that was not named before; a snapshot may say anything."""
@@ -180,16 +203,13 @@ class Keeper:
         bound = self._plan.pids_max
         resource.prlimit(pid, resource.RLIMIT_NPROC, (bound, bound))
 
-    def _leaf(self, pid: int) -> None:
+    def _free_leaf(self) -> Leaf | None:
         if not self._cgroup_fds:
-            return
+            return None
         if self._free_leaves:
-            leaf = self._free_leaves.pop()
-        else:
-            leaf = Leaf(self._plan, self._cgroup_fds, str(self._leaf_count))
-            self._leaf_count += 1
-        self._leaves[pid] = leaf
-        leaf.take_in(pid)
+            return self._free_leaves.pop()
+        self._leaf_count += 1
+        return Leaf(self._plan, self._cgroup_fds, str(self._leaf_count - 1))
 
     def _furnish(self, pid: int) -> None:
         """Mount /proc and /tmp in the isolate's own mount namespace."""

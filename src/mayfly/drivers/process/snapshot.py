@@ -3,7 +3,7 @@
 From the first line of the tenant's import this process is as untrusted as the tenant. It is asked
 for a copy over a socket by its keeper, which is not (`keeper`):
 
-    keeper --(channel, log)--> snapshot --clone--> isolate, a child of the keeper
+    keeper --(channel, log, cgroup)--> snapshot --clone--> isolate, a child of the keeper
     keeper <-------pid-------- snapshot
 
 The clone gives the isolate a pid and a mount namespace of its own. It waits there until the
@@ -31,7 +31,8 @@ ISOLATE_FLAGS = (
 # keeps its channel.
 _CHANNEL_FD_MIN = 1000
 BORN = struct.Struct("<i")
-_TWO_FDS = struct.Struct("<2i")
+_FDS_MAX = 8
+_FD = struct.Struct("i")
 _REHEARSALS = 2
 # Modules whose fork hooks only repair locks that other threads could hold.
 _LOCK_REPAIRERS = frozenset({"threading", "logging", "concurrent.futures.thread", "weakref"})
@@ -123,20 +124,20 @@ class _Maternity:
     def work(self, *, reuse: bool) -> None:
         """Fork whenever the keeper asks; returns when it has closed."""
         receive, send = self._keeper.recvmsg, self._keeper.send
-        room = socket.CMSG_SPACE(_TWO_FDS.size)
+        room = socket.CMSG_SPACE(_FDS_MAX * _FD.size)
         while True:
             data, ancillary, _flags, _address = receive(1, room)
             if not data:
                 return
-            channel_fd, log_fd = _TWO_FDS.unpack(ancillary[0][2])
+            fds = [fd for (fd,) in _FD.iter_unpack(ancillary[0][2])]
             try:
                 pid = self._fork()
             except OSError as error:
                 pid = -(error.errno or errno.EAGAIN)
             if pid == 0:
-                self._live(channel_fd, log_fd, reuse=reuse)
-            os.close(channel_fd)
-            os.close(log_fd)
+                self._live(*fds, reuse=reuse)
+            for fd in fds:
+                os.close(fd)
             send(BORN.pack(pid))
 
     def _fork(self) -> int:
@@ -153,10 +154,13 @@ class _Maternity:
             if hook is not None:
                 hook()
 
-    def _live(self, channel_fd: int, log_fd: int, *, reuse: bool) -> None:
+    def _live(self, channel_fd: int, log_fd: int, *cgroup_fds: int, reuse: bool) -> None:
         """In the isolate, for the rest of its life."""
         code = 0
         try:
+            for fd in cgroup_fds:
+                os.write(fd, b"0")
+                os.close(fd)
             channel = self._keeper.fileno()
             os.dup2(log_fd, 1)
             os.dup2(log_fd, 2)

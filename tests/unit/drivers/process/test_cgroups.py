@@ -20,9 +20,10 @@ FILES_V1 = {
         "memory.swappiness",
         "memory.oom_control",
         "cgroup.procs",
+        "tasks",
     ),
-    "pids": ("pids.max", "cgroup.procs"),
-    "cpu": ("cpu.shares", "cgroup.procs"),
+    "pids": ("pids.max", "cgroup.procs", "tasks"),
+    "cpu": ("cpu.shares", "cgroup.procs", "tasks"),
 }
 FILES_V2 = (
     *("memory.max", "memory.swap.max", "memory.oom.group", "memory.events", "pids.max"),
@@ -161,15 +162,17 @@ def test_version_1_limits_snapshot_and_isolate(v1: Path) -> None:
     memory, pids, cpu = (Path(plan.cgroup.folders[name]) for name in ("memory", "pids", "cpu"))
     assert (memory / "self/memory.limit_in_bytes").read_text() == str(144 * MIB)
     assert (cpu / "cpu.shares").read_text() == "512"
-    assert (pids / "self/cgroup.procs").read_text() == "0", "0 is oneself"
+    assert (pids / "self/tasks").read_text() == "0", "0 is oneself"
     leaf = Leaf(plan, fds, "0")
     for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes"):
         assert (memory / "0" / name).read_text() == str(128 * MIB)
     assert (pids / "0/pids.max").read_text() == "64"
     assert not (cpu / "0").exists(), "moving a process there costs more than all else"
     leaf.take_in(4711)
-    assert (memory / "0/cgroup.procs").read_text() == "4711"
-    assert (pids / "0/cgroup.procs").read_text() == "4711"
+    assert (memory / "0/cgroup.procs").read_text() == "", "who moves another waits for all forks"
+    for moving in leaf.moving_fds:
+        os.write(moving, b"0")
+    assert (memory / "0/tasks").read_text() == (pids / "0/tasks").read_text() == "0"
     for fd in fds:
         os.close(fd)
 
@@ -181,7 +184,9 @@ def test_version_2_limits_snapshot_and_isolate(v2: Path) -> None:
     folder = Path(plan.cgroup.folders[""])
     assert (folder / "self/memory.max").read_text() == str(144 * MIB)
     assert (folder / "cpu.weight").read_text() == "50"
-    Leaf(plan, fds, "0").take_in(7)
+    leaf = Leaf(plan, fds, "0")
+    leaf.take_in(7)
+    assert leaf.moving_fds == []
     assert (folder / "0/memory.max").read_text() == str(128 * MIB)
     assert (folder / "0/memory.swap.max").read_text() == "0"
     assert (folder / "0/memory.oom.group").read_text() == "1"
