@@ -279,7 +279,6 @@ def test_a_target_of_another_service_is_no_way_in(
     assert _hides(answer, b"mine", b"theirs/stream")
 
 
-@pytest.mark.parametrize("signed_for", SERVICES)
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize(
     "path",
@@ -307,12 +306,11 @@ def test_a_target_of_another_service_is_no_way_in(
         *("../v1/functions", "./functions", "functions/", "/functions", "functions/%2e%2e"),
     ],
 )
-def test_the_control_api_is_the_owners(
-    world: World, signed_for: str, method: str, path: str
-) -> None:
+def test_the_control_api_is_the_owners(world: World, method: str, path: str) -> None:
     body = b"" if method == "GET" else b"{}"
-    answer = world.both.ask(signed_for, method, f"/_mayfly/v1/{path}", body)
-    assert answer.status == 403, answer.body
+    for signed_for in SERVICES:
+        answer = world.both.ask(signed_for, method, f"/_mayfly/v1/{path}", body)
+        assert answer.status == 403, answer.body
 
 
 def test_two_authorities_in_one_request_are_no_more_than_one(world: World) -> None:
