@@ -184,10 +184,10 @@ async def test_import_time_threads_and_fork_hooks_gain_nothing(box: Sandbox) -> 
     assert "wrote" not in hooks
 
 
-async def test_300_siblings_draw_300_numbers_of_each_kind(box: Sandbox) -> None:
+async def test_1_000_siblings_draw_1_000_numbers_of_each_kind(box: Sandbox) -> None:
     drawn: list[list[object]] = []
-    for _ in range(10):
-        isolates = await box.isolates(30)
+    for _ in range(20):
+        isolates = await box.isolates(50)
         drawn += await asyncio.gather(*(box.call("draw()", isolate=one) for one in isolates))
     for column in zip(*drawn, strict=True):
-        assert len(set(column)) == 300, column[0]
+        assert len(set(column)) == 1_000, column[0]
