@@ -28,6 +28,7 @@ _INSTALLER = re.compile(
     r"(UV_\w+|PIP_\w+|SSL_CERT_\w+|\w*_CA_BUNDLE|\w+_proxy|\w+_PROXY|HOME|PATH|TMPDIR|XDG_\w+|LANG)"
 )
 _PYTHON = re.compile(r"python3\.(1[1-9]|[2-9]\d)")
+_TLS = ("auto", "on", "off")
 _ELF = b"\x7fELF"
 
 
@@ -37,6 +38,9 @@ class Config:
 
     data: Path = Path("~/.mayfly")
     listen: str = "127.0.0.1:9000"
+    tls: str = "auto"
+    tls_certificate: str = ""
+    tls_key: str = ""
     secrets_key: Path = Path("~/.config/mayfly/secrets/DATA.key")
     node_concurrency_max: int = 1_000
     function_concurrency_max: int = 900
@@ -52,6 +56,9 @@ class Config:
     idle_snapshot_s: float = 600.0
     init_timeout_s: float = float(limits.INIT_TIMEOUT_S)
     pids_max: int = limits.PIDS_MAX
+    log_bytes_per_s_max: int = limits.MIB
+    log_lines_per_s_max: int = 10_000
+    log_burst_s: float = 8.0
     parked_memory_mib_max: int = 8_192
     net_connections_max: int = 512
     net_connections_per_s_max: int = 200
@@ -146,6 +153,8 @@ def _typed(key: str, value: object, where: str) -> object:
             return _number(kind, value)
         if key == "listen":
             return _address(str(value))
+        if key == "tls":
+            return _one_of(str(value), _TLS)
     except ValueError as error:
         raise InvalidParameter(f'{key} = "{value}" ({where}) is not usable: {error}') from None
     return str(value)
@@ -156,6 +165,12 @@ def _number(kind: object, value: object) -> int | float:
     if not 0 <= number < float("inf"):
         raise ValueError("it must be 0 or more")
     return number
+
+
+def _one_of(value: str, known: tuple[str, ...]) -> str:
+    if value not in known:
+        raise ValueError(f"write {', '.join(known[:-1])} or {known[-1]}")
+    return value
 
 
 def _address(value: str) -> str:

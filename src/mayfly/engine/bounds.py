@@ -40,6 +40,10 @@ class EngineLimits:
         retry_s_max: Longest such pause.
         lost_tries_max: Isolates that a call is tried on when they are lost before reading it.
         pids_max: Processes and threads in one isolate.
+        log_bytes_per_s_max: What one function may print over time; what is beyond is dropped, and
+            its log says how much.
+        log_lines_per_s_max: The same in lines, each of which costs the log beside its bytes.
+        log_burst_s: So many seconds' worth of both may come at once.
         lives_max: Finished calls that are remembered for timelines.
         delivery_concurrency_max: Asynchronous events under way at once; one function alone takes
             half of them.
@@ -72,6 +76,9 @@ class EngineLimits:
     retry_s_max: float = 5.0
     lost_tries_max: int = 3
     pids_max: int = limits.PIDS_MAX
+    log_bytes_per_s_max: int = limits.MIB
+    log_lines_per_s_max: int = 10_000
+    log_burst_s: float = 8.0
     lives_max: int = 1_024
     delivery_concurrency_max: int = 200
     delivery_lease_s: float = 1_200.0

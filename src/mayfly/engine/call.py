@@ -6,7 +6,8 @@ log goes to the log store as it comes; only the last 4 KiB are kept here, for `L
 
 from __future__ import annotations
 
-from mayfly.engine.journal import CUT_NOTICE, end_lines, failure_line, start_line
+from mayfly.engine.journal import CUT_NOTICE, end_lines, failure_line, lost_line, start_line
+from mayfly.engine.log_quota import LogQuotas
 from mayfly.model.function import Function
 from mayfly.model.invocation import Answer, Invocation, Life
 from mayfly.model.limits import LOG_BYTES_PER_CALL_MAX, LOG_TAIL_BYTES
@@ -32,7 +33,9 @@ class Call:
         "_clock",
         "_logged",
         "_logs",
+        "_lost_bytes",
         "_open_line",
+        "_quotas",
         "_tail",
         "answered_ms",
         "bytes_in",
@@ -46,7 +49,9 @@ class Call:
         "waited_ms",
     )
 
-    def __init__(self, invocation: Invocation, logs: LogStore, clock: Clock) -> None:
+    def __init__(
+        self, invocation: Invocation, logs: LogStore, clock: Clock, quotas: LogQuotas
+    ) -> None:
         self.request_id = invocation.request_id
         self.function = invocation.function
         self.bytes_in = len(invocation.payload)
@@ -60,8 +65,10 @@ class Call:
         self.vitals: Vitals | None = None
         self._logs = logs
         self._clock = clock
+        self._quotas = quotas
         self._tail = b""
         self._logged = 0
+        self._lost_bytes = 0
         self._open_line = False
 
     def start(self, vitals: Vitals | None, init_log: bytes = b"") -> None:
@@ -80,14 +87,29 @@ class Call:
         self._tail = init_log + line
 
     def output(self, data: bytes) -> None:
-        """The function printed. Cut, with a notice, at LOG_BYTES_PER_CALL_MAX."""
+        """The function printed.
+
+        Cut, with a notice, at LOG_BYTES_PER_CALL_MAX and at what the function may print over time.
+        """
         left = LOG_BYTES_PER_CALL_MAX - self._logged
         if left < 0 or not data:
             return
         self._logged += len(data)
+        wanted = data[:left]
+        kept = self._quotas.admit(self.function.name, wanted, self._clock.monotonic_s())
+        if kept:
+            self._keep(kept)
+        self._lost_bytes += len(wanted) - len(kept)
         if len(data) > left:
-            data = data[:left] + (b"\n" if left and data[left - 1 : left] != b"\n" else b"")
-            data += CUT_NOTICE
+            self._keep(CUT_NOTICE, own_line=True)
+
+    def _keep(self, data: bytes, *, own_line: bool = False) -> None:
+        """Into the log and the tail, behind a line for what was lost before it."""
+        if self._lost_bytes:
+            data = lost_line(self._lost_bytes) + data
+            self._lost_bytes, own_line = 0, True
+        if own_line and self._open_line:
+            data = b"\n" + data
         self._open_line = not data.endswith(b"\n")
         self._logs.append_nowait(self.function.name, self.request_id, self._clock.now_ms(), data)
         if not self.answered_ms:
@@ -110,6 +132,9 @@ class Call:
         )
         if answer.error_type:
             lines = failure_line(answer.error_type, answer.payload) + lines
+        if self._lost_bytes:
+            lines = lost_line(self._lost_bytes) + lines
+            self._lost_bytes = 0
         if self._open_line:
             lines = b"\n" + lines
         self._logs.append_nowait(function.name, self.request_id, now_ms, lines)

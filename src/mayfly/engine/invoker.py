@@ -66,7 +66,7 @@ class Invoker:
         pool = self._tenants.pool(tenant, function)
         lane = tenant.lane
         memory_mib = function.settings.memory_mib
-        call = Call(invocation, self._logs, self._clock)
+        call = Call(invocation, self._logs, self._clock, self._node.log_quotas)
         pool.open_call(self._clock.monotonic_s())
         try:
             if not self._admission.enter(lane, memory_mib):

@@ -25,6 +25,12 @@ CUT_NOTICE = (
 ).encode()
 
 
+def lost_line(count: int) -> bytes:
+    """What stands in the place of so many bytes of output that were not kept."""
+    why = "the function prints more than it may over time"
+    return f"[mayfly] {count} bytes were not kept: {why}\n".encode()
+
+
 def init_start_line(runtime: str) -> bytes:
     """The first line of a snapshot's making; "python3.11" is shown as "python:3.11"."""
     name = runtime.rstrip("0123456789.x")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mayfly.engine.alarm import Alarm
 from mayfly.engine.bounds import EngineLimits
 from mayfly.engine.brood import Brood
+from mayfly.engine.log_quota import LogQuotas
 from mayfly.model.errors import ShuttingDown, TooManyRequests
 from mayfly.ports import Clock, CodeStore, Driver, Grants, Ids, LogStore
 from mayfly.telemetry import Metrics
@@ -36,6 +37,7 @@ class Node:
     def __init__(self, ports: Ports, limits: EngineLimits) -> None:
         self.ports = ports
         self.limits = limits
+        self.log_quotas = LogQuotas(limits)
         # Snapshots being made, ready, or closing.
         self.broods: dict[str, Brood] = {}
         # Rings when some pool has something to look after.

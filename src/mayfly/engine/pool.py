@@ -23,6 +23,7 @@ from math import inf
 from mayfly.engine.brood import Brood, Held
 from mayfly.engine.call import Call
 from mayfly.engine.demand import Demand
+from mayfly.engine.journal import lost_line
 from mayfly.engine.lifecycle import LifeEvent, follow
 from mayfly.engine.making import close_brood, make_brood
 from mayfly.engine.node import Node
@@ -231,8 +232,12 @@ class Pool:
 
     def import_printed(self, data: bytes) -> None:
         """Lines of a snapshot's making belong to no request."""
-        ports = self.node.ports
-        ports.logs.append_nowait(self.function.name, "", ports.clock.now_ms(), data)
+        ports, name = self.node.ports, self.function.name
+        kept = self.node.log_quotas.admit(name, data, ports.clock.monotonic_s())
+        if len(kept) < len(data):
+            end = b"" if kept[-1:] in (b"", b"\n") else b"\n"
+            kept += end + lost_line(len(data) - len(kept))
+        ports.logs.append_nowait(name, "", ports.clock.now_ms(), kept)
 
     def brood_died(self, brood: Brood, reason: str) -> None:
         """The next call makes another; calls in line try again."""

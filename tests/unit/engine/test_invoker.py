@@ -128,6 +128,23 @@ async def test_a_flood_of_output_is_cut_with_a_notice(clock: VirtualClock) -> No
 
 
 @in_virtual_time
+async def test_a_function_that_floods_call_after_call_is_told_how_much_was_lost(
+    clock: VirtualClock,
+) -> None:
+    handlers = {"app.f": lambda _event, _memory: Deed(output=b"~" * 1_500)}
+    limits = EngineLimits(log_bytes_per_s_max=1_000, log_burst_s=2)
+    world = World(clock, handlers=handlers, limits=limits)
+    async with world.running():
+        function = await world.function("f")
+        outcomes = [await world.call(function) for _ in range(3)]
+        kept = world.logs.text("f")
+    assert 1_900 < kept.count("~") < 2_100
+    assert b" bytes were not kept" in outcomes[1].log_tail
+    assert b"[mayfly] 1500 bytes were not kept" in outcomes[2].log_tail
+    assert kept.count("REPORT") == 3, "what the platform says is always there"
+
+
+@in_virtual_time
 async def test_a_lost_isolate_is_replaced_without_the_caller_knowing(clock: VirtualClock) -> None:
     losses = [True, True, False]
     world = World(clock, handlers={"app.f": lambda e, _memory: Deed(e, lost=losses.pop(0))})
