@@ -1,4 +1,7 @@
-"""One mapping of a table's stream: a reader for each lane of each shard, woken by the table."""
+"""One mapping of a table's stream: a reader for each lane of each shard, woken by the table.
+
+It finds the lanes and their checkpoints, and lets them end together; it never looks at a record.
+"""
 
 from __future__ import annotations
 
