@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, cast
@@ -38,6 +39,7 @@ from tests.security.permit_world import (
     open_world,
     queue_url,
     refusal_in,
+    refusal_of,
     stream_arn,
     without_names,
 )
@@ -83,6 +85,12 @@ def test_no_operation_is_left_out() -> None:
     tested = {service: set(table) for service, table in TABLES.items()}
     # Who one is, everybody may ask, as at AWS.
     assert _implemented() == {**tested, "sts": {"GetCallerIdentity"}}
+
+
+def test_no_service_is_left_out(world: World) -> None:
+    answer = world.owner.ask("nobody", "POST", "/")
+    offered = re.findall(r"\w+", refusal_of(answer).message.partition("it offers ")[2])
+    assert set(offered) == {*TABLES, "s3", "sts"}
 
 
 def _members(world: World, probe: Probe, name: str) -> Members:

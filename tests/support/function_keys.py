@@ -118,6 +118,11 @@ def make_function(platform: Platform, name: str, grants: str = "", more: str = "
 def steal_key(platform: Platform, name: str, grants: str) -> Key:
     """Make a function with these grants, and take its key out of it."""
     make_function(platform, name, grants)
+    return key_of(platform, name)
+
+
+def key_of(platform: Platform, name: str) -> Key:
+    """The key of the snapshot that a function has now."""
     answer = platform.client().invoke(FunctionName=name)
     told: dict[str, str] = json.loads(answer["Payload"].read())
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
