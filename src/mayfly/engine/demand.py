@@ -4,9 +4,10 @@
                             most arrivals within a tenth of a second
 
 The second serves callers that ask again as soon as they are answered: the next burst of the same
-size finds each isolate parked. "Lately" is this window and the one before it, so an estimate fades
-one to two windows after the demand did. A burst counts at once: the rate of a young window is
-taken over its own age.
+size finds each isolate parked. How long a birth takes is its mean, or the longest of lately: who was
+held up by a neighbour once has enough parked to outlast that when it comes again. "Lately" is this
+window and the one before it, so an estimate fades one to two windows after the demand did. A burst
+counts at once: the rate of a young window is taken over its own age.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Demand:
 
     __slots__ = (
         "_birth_s",
+        "_birth_s_max",
+        "_birth_s_max_before",
         "_burst",
         "_burst_before",
         "_burst_count",
@@ -50,6 +53,7 @@ class Demand:
         self._burst_count = 0
         self._burst_start_s = now_s
         self._birth_s = _BIRTH_S_GUESS
+        self._birth_s_max = self._birth_s_max_before = 0.0
 
     def arrive(self, *, now_s: float, running: int) -> None:
         """A call came; `running` calls of this version are under way, it included."""
@@ -68,6 +72,7 @@ class Demand:
     def learn_birth(self, seconds: float) -> None:
         """An isolate took so long from asked for to parked."""
         self._birth_s += (seconds - self._birth_s) * _BIRTH_WEIGHT
+        self._birth_s_max = max(self._birth_s_max, seconds)
 
     def target(self, now_s: float) -> int:
         """How many isolates should be parked."""
@@ -76,7 +81,8 @@ class Demand:
         elapsed_s = now_s - self._start_s
         steady = (self._count + self._count_before) / (self._window_s + elapsed_s)
         burst = self._count / max(elapsed_s, _YOUNG_S)
-        ahead = max(steady, burst) * self._birth_s
+        birth_s = max(self._birth_s, self._birth_s_max, self._birth_s_max_before)
+        ahead = max(steady, burst) * birth_s
         at_once = max(self._peak, self._peak_before) + (ceil(ahead) if ahead >= 1.0 else 0)
         return max(at_once, self._burst, self._burst_before)
 
@@ -85,5 +91,7 @@ class Demand:
         self._count_before = self._count if recent else 0
         self._peak_before = self._peak if recent else 0
         self._burst_before = self._burst if recent else 0
+        self._birth_s_max_before = self._birth_s_max if recent else 0.0
+        self._birth_s_max = 0.0
         self._count = self._peak = self._burst = 0
         self._start_s = now_s

@@ -45,6 +45,18 @@ def test_many_arrivals_ask_for_as_many_as_come_while_one_is_born() -> None:
     assert 290 <= _a_thousand_in_a_second(0.300).target(1.0) <= 310
 
 
+def test_one_birth_that_was_held_up_asks_for_as_many_as_come_meanwhile() -> None:
+    demand = Demand(window_s=10, now_s=0)
+    demand.learn_birth(0.5)
+    for _ in range(100):
+        demand.learn_birth(0.001)
+    for step in range(1_900):
+        demand.arrive(now_s=step / 100, running=1)
+    assert 45 <= demand.target(19.0) <= 55
+    demand.arrive(now_s=20.0, running=1)
+    assert demand.target(20.0) <= 12, "it is forgotten two windows later"
+
+
 def test_many_arrivals_ask_for_a_tenth_of_a_second_of_them() -> None:
     assert 90 <= _a_thousand_in_a_second(0.001).target(1.0) <= 110
 
