@@ -31,6 +31,8 @@ FORGED = {
     "a type that breaks lines": 'say(7, failure(b"Runtime.X\\nREPORT\\x1b[2J", b"{}"))',
     "an answer nested without end": "say(6, bytes(4) + b'{\"a\":' * 50_000)",
     "an answer that is no JSON": 'say(6, bytes(4) + b"\\xff\\x00")',
+    "an answer that is nearly one": 'say(6, bytes(4) + b\'{"statusCode": "\\xff"}\')',
+    "an error that is no text": 'say(7, failure(b"E", b\'{"errorType": "\\xff"}\'))',
     "an answer of memory that nobody has": 'say(6, b"\\xff" * 4 + b"1")',
 }
 
@@ -52,14 +54,20 @@ def test_a_forged_document_is_the_callers_answer_and_no_more(
     assert functions.call(functions.make(), 5).value == 5
 
 
-def test_a_forged_document_at_import_is_the_callers_answer(functions: Functions) -> None:
-    forged = "say(2, DEEP)\nimport time\ntime.sleep(30)\ndef handler(event, context):\n    pass\n"
+@pytest.mark.parametrize("said", ["DEEP", """b'{"errorType": "\\xff"}'""", "b'[]'"])
+def test_a_forged_document_at_import_is_the_callers_answer(said: str, functions: Functions) -> None:
+    forged = (
+        f"say(2, {said})\nimport time\ntime.sleep(30)\ndef handler(event, context):\n    pass\n"
+    )
     name = functions.make(FORGER + forged)
     found = functions.call(name)
     assert (found.status, found.error) == (200, "Unhandled")
 
 
-@pytest.mark.parametrize("forged", ["a document nested without end", "a nested object"])
+@pytest.mark.parametrize(
+    "forged",
+    ["a document nested without end", "a nested object", "an error that is no text"],
+)
 def test_a_forged_document_does_not_stop_the_backlog(forged: str, functions: Functions) -> None:
     hostile = _forger(functions, FORGED[forged])
     honest = functions.make("def handler(event, context):\n    print('worked on', event)\n")
@@ -71,7 +79,10 @@ def test_a_forged_document_does_not_stop_the_backlog(forged: str, functions: Fun
     assert "Traceback" not in functions.platform.log()
 
 
-@pytest.mark.parametrize("forged", ["an answer nested without end", "an answer that is no JSON"])
+@pytest.mark.parametrize(
+    "forged",
+    ["an answer nested without end", "an answer that is no JSON", "an answer that is nearly one"],
+)
 def test_a_forged_answer_at_a_url_is_a_bad_gateway(forged: str, functions: Functions) -> None:
     name = _forger(functions, FORGED[forged])
     url = functions.client.create_function_url_config(FunctionName=name, AuthType="NONE")

@@ -251,7 +251,7 @@ def _filters(reading: Reading, place: Place) -> tuple[str, ...]:
         try:
             pattern = json.loads(one) if isinstance(one, str) else one
             text = json.dumps(pattern, sort_keys=True, separators=(",", ":"))
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             pattern, text = None, ""
         if not isinstance(pattern, dict) or len(text) > _FILTER_LENGTH_MAX:
             message = 'filter must hold patterns, such as { body = { kind = ["order"] } }'

@@ -78,7 +78,7 @@ class FunctionUrls:
                 return _finish(call, _explicit(answer))
         except _Unusable as unusable:
             return _finish(call, _failed(str(unusable)))
-        except (msgspec.DecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _finish(call, _failed(f"the answer is no JSON: {error}"))
         return _finish(call, inferred)
 
@@ -143,7 +143,7 @@ def _event_headers(call: UrlCall) -> dict[str, str]:
         headers.pop("authorization", None)
     before = headers.get("x-forwarded-for")
     headers["x-forwarded-for"] = f"{before}, {call.source_ip}" if before else call.source_ip
-    headers.setdefault("x-forwarded-proto", "http")
+    headers.setdefault("x-forwarded-proto", call.scheme)
     headers.setdefault("x-forwarded-port", str(call.port))
     headers.setdefault("x-amzn-trace-id", _trace_id(call))
     return headers

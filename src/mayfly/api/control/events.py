@@ -176,7 +176,7 @@ def _whole_form(event: Event) -> Mapping[str, object]:
 def _read(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameter(f"the request cannot be used: {error}") from error
 
 

@@ -107,7 +107,7 @@ def _wanted(call: Call) -> tuple[_Wanted, tuple[Grant, ...]]:
     """The request's document. Raises InvalidParameter."""
     try:
         wanted = msgspec.json.decode(call.body, type=_Wanted)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidParameter(
             f'grants are given as {{"grants": ["net=api.example.com:443"]}}: {error}'
         ) from error

@@ -103,7 +103,7 @@ def event_of(message: Message, function_name: str, platform: Platform) -> Event:
     name, qualifier, payload = function_name, LATEST, message.body.encode()
     try:
         msgspec.json.decode(payload, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         raise Unusable("its body is no JSON document") from None
     with contextlib.suppress(msgspec.ValidationError):
         record = msgspec.json.decode(payload, type=_Record)

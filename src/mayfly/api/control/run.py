@@ -57,7 +57,7 @@ def parse_run(body: bytes) -> RunRequest:
     try:
         request = msgspec.json.decode(body, type=RunRequest)
         base64.b64decode(request.stdin, validate=True)
-    except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise InvalidParameter(f"the request to run a script cannot be used: {error}") from error
     name = request.filename
     if not name or "/" in name or "\0" in name or name in {".", ".."}:
@@ -136,7 +136,7 @@ def _ending(outcome: Outcome) -> tuple[int, str | None]:
     """The script's exit code, and why it came to no end of its own, if so."""
     try:
         document: object = msgspec.json.decode(outcome.payload)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         document = None
     told = document if isinstance(document, dict) else {}
     if outcome.error is None:

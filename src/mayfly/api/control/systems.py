@@ -43,7 +43,7 @@ class SystemControl:
         name = _checked(call.name)
         try:
             told = msgspec.json.decode(call.body, type=_Made)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameter(
                 f'a system is {{"made": [{{"kind", "name"}}]}}: {error}'
             ) from error

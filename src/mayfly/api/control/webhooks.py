@@ -77,7 +77,7 @@ class WebhookControl:
             )
         try:
             wanted = msgspec.json.decode(call.body, type=_Wanted)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise InvalidParameter(
                 f'a webhook is {{"function", "scheme", "secret"}}: {error}'
             ) from error

@@ -34,7 +34,7 @@ def read_members(body: bytes) -> Members:
         return {}
     try:
         members = _decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedRequest(f"the body is no JSON: {error}") from error
     if not isinstance(members, dict):
         raise MalformedRequest("Start of structure expected: the body is no JSON object")

@@ -7,7 +7,6 @@ nothing: whoever hands it in is asked for the grant of its table again.
 from __future__ import annotations
 
 import base64
-import binascii
 
 import msgspec
 
@@ -46,7 +45,7 @@ def read_iterator(text: str, now_ms: int) -> ShardIterator:
     """
     try:
         found = _decode(base64.urlsafe_b64decode(text[:_LENGTH_MAX]))
-    except (ValueError, binascii.Error, msgspec.DecodeError) as error:
+    except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise InvalidRequest(f"Invalid ShardIterator: {text[:100]}") from error
     if now_ms - found.made_ms > LIFETIME_MS:
         raise IteratorExpired(

@@ -12,7 +12,6 @@ Source: "Checking object integrity", Amazon S3 User Guide.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -121,7 +120,7 @@ def require_value(algorithm: str, value: str) -> bytes:
     try:
         # A composite one of a whole upload may say how many parts it is of: "...-3".
         raw = base64.b64decode(value.partition("-")[0], validate=True)
-    except binascii.Error:
+    except ValueError:  # No base64, or no ASCII.
         raw = b""
     if len(raw) != LENGTHS[algorithm]:
         name = HEADER_PREFIX + algorithm.lower()

@@ -8,7 +8,6 @@ key, in base64.
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Sequence
 from urllib.parse import quote
 
@@ -235,7 +234,7 @@ def _key_of(token: str) -> str:
     try:
         # b64decode without `validate` would skip over what it does not know.
         return base64.b64decode(token, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise InvalidArgument(
             "The continuation token provided is incorrect", ArgumentName="continuation-token"
         ) from error

@@ -10,7 +10,6 @@ and the signature of each chunk.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from typing import Protocol
 
@@ -201,7 +200,7 @@ def _stated_md5(headers: Headers) -> str:
         return ""
     try:
         raw = base64.b64decode(stated, validate=True)
-    except binascii.Error:
+    except ValueError:  # No base64, or no ASCII.
         raw = b""
     if len(raw) != _MD5_BYTES:
         raise InvalidDigest

@@ -12,7 +12,6 @@ Source: "Creating a POST policy", Amazon S3 API Reference.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -130,7 +129,7 @@ def require_allowed(fields: Fields, *, bucket: str, now_ms: float) -> SizeRange:
 def _read(text: str) -> _Policy:
     try:
         return msgspec.json.decode(base64.b64decode(text, validate=True), type=_Policy)
-    except (binascii.Error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (ValueError, msgspec.MsgspecError, RecursionError) as error:
         raise InvalidPolicyDocument(f"Invalid Policy: {error}") from error
 
 

@@ -165,7 +165,7 @@ def _check_input(text: str | None, service: str) -> None:
         return
     try:
         msgspec.json.decode(text.encode())
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise ValidationFailed(
             f"Input must be well-formed JSON where the target is a function: {error}."
         ) from error

@@ -63,7 +63,7 @@ class MoveOperations:
             raise MissingParameter("TaskHandle")
         try:
             handle = msgspec.json.decode(b64decode(wanted.task_handle), type=_Handle)
-        except (ValueError, msgspec.MsgspecError) as error:
+        except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise invalid_value(wanted.task_handle, "TaskHandle", "Invalid format.") from error
         move = await self._moves.cancel(handle.task_id)
         return {"ApproximateNumberOfMessagesMoved": move.moved}

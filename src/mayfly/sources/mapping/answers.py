@@ -40,7 +40,7 @@ def _read(payload: bytes) -> frozenset[str] | None:
     """The identifiers, or None for a malformed answer."""
     try:
         answer = msgspec.json.decode(payload) if payload else None
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if answer is None:
         return frozenset()
