@@ -234,7 +234,7 @@ class ProcessDriver:
             return None, pid
         try:
             kind = plain_word(str(msgspec.json.decode(document)["errorType"]))
-        except (msgspec.DecodeError, KeyError, TypeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
             return _error("Runtime.ExitError", "the import answered garbage"), pid
         return Answer(document, ErrorKind.UNHANDLED, kind), pid
 
