@@ -193,7 +193,7 @@ class Delivery:
             if not leased:
                 self._stop(event)
         if leased:
-            await self._deliver(event)
+            await self._deliver_next(event)
 
     def _begin(self, event: Event) -> None:
         """Deliver an event that came by another door, leased; it had been offered a place.
@@ -205,9 +205,18 @@ class Delivery:
             return
         if self._has_room(event.function_name):
             self._start(event)
-            self._tasks.create_task(self._deliver(event))
+            self._tasks.create_task(self._deliver_next(event))
         else:
             self._tasks.create_task(self._give_back(event))
+
+    async def _deliver_next(self, event: Event) -> None:
+        """Deliver, but first let whoever brought it have their answer: they wait, it does not."""
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self._stop(event)
+            raise
+        await self._deliver(event)
 
     async def _give_back(self, event: Event) -> None:
         async def write() -> None:

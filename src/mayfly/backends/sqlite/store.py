@@ -242,11 +242,27 @@ class SqliteStore:
 
     def _transaction(self, connection: sqlite3.Connection, batch: Sequence[_Job]) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            self._attempt(connection, job)
+        if len(batch) == 1:
+            if not self._attempt_alone(connection, batch[0]):
+                return
+        else:
+            for job in batch:
+                self._attempt(connection, job)
         for site in dict.fromkeys(job.site for job in batch):
             self._sites(site)
         connection.execute("COMMIT")
+
+    def _attempt_alone(self, connection: sqlite3.Connection, job: _Job) -> bool:
+        """Do the only write of a transaction, whose failure undoes it; False then."""
+        try:
+            job.run(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                raise
+            connection.rollback()
+            job.fail(self._told(job, error))
+            return False
+        return True
 
     def _attempt(self, connection: sqlite3.Connection, job: _Job) -> None:
         """Do one write; its failure is undone and is its own, unless all is lost by it."""
