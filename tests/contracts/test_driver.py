@@ -81,6 +81,28 @@ async def test_every_birth_arrives_once_with_an_id_of_its_own(bench: Bench) -> N
     assert all(one.born_ms <= one.parked_ms for one in isolates)
 
 
+async def test_a_driver_tells_what_its_isolates_could_do(bench: Bench) -> None:
+    spec = bench.spec(memory_mib=256)
+    told = await bench.driver.surface(spec)
+    (task,) = (one for one in told.trees if one.place == "/var/task")
+    assert task.files == len([one for one in bench.code_path.rglob("*") if one.is_file()])
+    assert [(one.path, one.executable, one.lasting) for one in told.writable] == [
+        ("/tmp", False, False)
+    ]
+    assert told.limits["memory_bytes"] == 256 << 20
+    assert told.limits["processes"] == spec.pids_max
+    assert told.writable[0].size_bytes == told.limits["tmp_bytes"] == 512 << 20
+    assert not told.capabilities
+    assert 0 < len(told.calls) <= told.kernel_calls
+    assert all(one.why for one in told.calls)
+    assert all(not one.setuid and not one.shells for one in told.trees)
+
+
+async def test_asking_what_isolates_could_do_makes_none(bench: Bench) -> None:
+    spec = bench.spec("missing.handler")
+    assert await bench.driver.surface(spec) == await bench.driver.surface(spec)
+
+
 async def test_an_isolate_answers(bench: Bench) -> None:
     _, _, isolate = await bench.up()
     answer = await isolate.invoke(bench.invocation(b'{"a": [1, "\xc3\xa9"]}'), timeout_s=5)

@@ -17,6 +17,13 @@ from mayfly.model.grant import Grant, GrantKind
 PLATFORM_KINDS = frozenset(
     {GrantKind.OBJECTS, GrantKind.TABLES, GrantKind.QUEUES, GrantKind.INVOKE}
 )
+# The environment by which SDKs find the key and the endpoint.
+VARIABLES = (
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+)
 _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
@@ -42,10 +49,11 @@ def issue(
 
 
 def variables(credential: Credential, endpoint: str) -> Mapping[str, str]:
-    """The environment by which SDKs find the key and the endpoint."""
-    return {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": credential.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": credential.secret_access_key,
-        "AWS_SESSION_TOKEN": credential.session_token,
-    }
+    """The values of `VARIABLES`."""
+    values = (
+        endpoint,
+        credential.access_key_id,
+        credential.secret_access_key,
+        credential.session_token,
+    )
+    return dict(zip(VARIABLES, values, strict=True))

@@ -115,6 +115,18 @@ class SnapshotGrants:
         self._snapshots[snapshot_id] = function.name
         return Surroundings(environment, tuple(doors))
 
+    def preview(self, function: Function) -> Surroundings:
+        """What `give` would give, without a key and values of secrets; nothing is made."""
+        environment = dict(function_environment(function))
+        doors = list(_net_doors(function))
+        grants = function.settings.grants
+        if any(one.kind in credentials.PLATFORM_KINDS for one in grants):
+            environment |= dict.fromkeys(credentials.VARIABLES, "")
+            doors.append(_ENDPOINT)
+        secrets = [one.target for one in grants if one.kind is GrantKind.SECRETS]
+        environment |= {secret_variable(name): "" for name in secrets}
+        return Surroundings(environment, (*doors, _NAMES) if doors else ())
+
     def take_back(self, snapshot_id: str) -> None:
         """Port `Grants.take_back`."""
         credential = self._credentials.pop(snapshot_id, None)

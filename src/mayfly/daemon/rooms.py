@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mayfly import config as configuration
 from mayfly.api.control import grants as grant_control
+from mayfly.api.control.audit import AuditControl
 from mayfly.api.dispatch import Operations, Services
 from mayfly.api.keys import Keys
 from mayfly.api.lambda_.operations import LambdaOperations
@@ -103,12 +104,10 @@ async def open_rooms(
     data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
     keys, triggers = Keys.open(data / "key.json"), Triggers()
     runtimes = configuration.find_runtimes()
-    default = next(reversed(list(runtimes)), "")
     store, outbox = await SqliteStore.open(data / "mayfly.db"), Outbox()
     stack.push_async_callback(store.close)
     registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store, outbox)
-    plant = partial(plant_tree, interpreter=runtimes[default].executable if default else None)
-    code = await FileCodeStore.open(data, plant=plant)
+    code = await FileCodeStore.open(data, plant=_planter(runtimes))
     stack.push_async_callback(code.close)
     logs = FileLogStore(data / "logs", clock)
     stack.push_async_callback(logs.close)
@@ -152,12 +151,19 @@ async def open_rooms(
     events = await open_events(base, stack)
     if events.secrets is not None:
         grants.use_secrets(events.secrets, engine.renew)
-    services = _services(platform, events)
+    audit = AuditControl(driver, grants.preview, pids_max=settings.pids_max)
+    services = _services(platform, events, audit)
     await open_triggers(triggers, platform, store, services, events)
     return Rooms(platform, engine, driver, grants, services, events)
 
 
-def _services(platform: Platform, events: Events) -> Services:
+def _planter(runtimes: Mapping[str, RuntimeInfo]) -> Callable[[bytes, Path], None]:
+    """Makes trees of archives, their bytecode for the newest runtime made ahead."""
+    default = next(reversed(list(runtimes)), "")
+    return partial(plant_tree, interpreter=runtimes[default].executable if default else None)
+
+
+def _services(platform: Platform, events: Events, audit: AuditControl) -> Services:
     lambda_ = LambdaOperations(platform, events.mappings)
     ours: dict[str, Operations] = {"lambda": lambda_, "sts": StsOperations()}
     return Services(
@@ -165,7 +171,7 @@ def _services(platform: Platform, events: Events) -> Services:
         events.whole,
         events.objects,
         events.hooks,
-        {**grant_control.ROUTES, **events.control},
+        {**grant_control.ROUTES, **audit.routes, **events.control},
     )
 
 

@@ -27,6 +27,7 @@ from mayfly.model.event import EventSettings
 from mayfly.model.function import Code, Function, FunctionUrl
 from mayfly.model.invocation import Answer, Invocation
 from mayfly.ports.backlog import Backlog as Backlog
+from mayfly.ports.surface import Surface
 
 
 class Clock(Protocol):
@@ -441,6 +442,15 @@ class Driver(Protocol):
         Raises:
             SealStepFailed: The kernel refused a step.
             SnapshotFailed: It could not be made for another reason of ours.
+        """
+        ...
+
+    async def surface(self, spec: SnapshotSpec) -> Surface:
+        """What isolates of such a snapshot could do; nothing is made or started.
+
+        Raises:
+            SnapshotFailed: There is no such runtime.
+            StorageFailed: A tree cannot be read.
         """
         ...
 

@@ -24,8 +24,11 @@ from mayfly.model.errors import IsolateLost, MayflyError
 from mayfly.model.function import Reuse
 from mayfly.model.invocation import Answer, ErrorKind, Invocation
 from mayfly.ports import Clock, MemoryUse, Nursery, SnapshotFacts, SnapshotSpec
+from mayfly.ports.surface import AllowedCall, Surface, Tree, WritablePlace
 
 Handler = Callable[[object, dict[str, object]], object]
+
+_TMP = "/tmp"  # noqa: S108  the isolate's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +116,33 @@ class FakeDriver:
         made = FakeSnapshot(self, spec, nursery, plan)
         self.alive[spec.snapshot_id] = made
         return made
+
+    async def surface(self, spec: SnapshotSpec) -> Surface:
+        """The bounds of the spec, its code counted; a kernel that has one system call."""
+        settings = spec.function.settings
+        count = sum(one.is_file() for one in spec.code_path.rglob("*"))
+        tmp_bytes = settings.tmp_mib * limits.MIB
+        return Surface(
+            driver="fake",
+            kernel="none",
+            architecture="none",
+            trees=(Tree("/var/task", files=count, links=0, size_bytes=0),),
+            writable=(WritablePlace(_TMP, tmp_bytes, executable=False, lasting=False),),
+            devices=(),
+            calls=(AllowedCall("exit", "an isolate may end", conditional=False),),
+            kernel_calls=1,
+            capabilities=(),
+            uid=1000,
+            outside="nobody",
+            namespaces=(),
+            landlock_abi=0,
+            limits_by="rlimits",
+            limits={
+                "memory_bytes": settings.memory_mib * limits.MIB,
+                "processes": spec.pids_max,
+                "tmp_bytes": tmp_bytes,
+            },
+        )
 
     async def close(self) -> None:
         """Close every snapshot."""

@@ -36,11 +36,13 @@ from mayfly.drivers.process import cgroups, seccomp, syscalls
 from mayfly.drivers.process.household import KeeperLost, ProcessSnapshot
 from mayfly.drivers.process.isolate import plain_word
 from mayfly.drivers.process.plan import HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan
+from mayfly.drivers.process.surface import describe
 from mayfly.model import limits
-from mayfly.model.errors import SnapshotFailed
+from mayfly.model.errors import SnapshotFailed, StorageFailed
 from mayfly.model.function import Reuse
 from mayfly.model.invocation import Answer, ErrorKind
 from mayfly.ports import Clock, Nursery, RuntimeInfo, ServeDoors, SnapshotFacts, SnapshotSpec
+from mayfly.ports.surface import Surface
 
 __all__ = ["DriverLimits", "ProcessDriver"]
 
@@ -237,6 +239,16 @@ class ProcessDriver:
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError, RecursionError):
             return _error("Runtime.ExitError", "the import answered garbage"), pid
         return Answer(document, ErrorKind.UNHANDLED, kind), pid
+
+    async def surface(self, spec: SnapshotSpec) -> Surface:
+        """What isolates of such a snapshot could do (port `Driver.surface`)."""
+        plan = self._plan(spec, await self._root(spec.function.settings.runtime))
+        try:
+            return await asyncio.to_thread(describe, plan)
+        except OSError as error:
+            raise StorageFailed(
+                site="RUNTIME:INVENTORY", errno=error.errno or 0, detail=str(error)
+            ) from error
 
     async def close(self) -> None:
         """Close every snapshot, then the launchers; harmless when it is done."""

@@ -105,6 +105,11 @@ def proc_of(pid_namespace_fd: int) -> int:
     return syscalls.new_filesystem("proc", {"pidns": pid_namespace_fd, "subset": "pid"}, attributes)
 
 
+def device_names() -> tuple[str, ...]:
+    """The devices that there are."""
+    return tuple(_DEVICES)
+
+
 def owner() -> int:
     """The one uid and gid that exist inside."""
     return ISOLATE_UID
