@@ -72,6 +72,8 @@ class LogEvent(StrEnum):
     OBJECTS_NOT_COLLECTED = "objects_not_collected"
     EGRESS_FAILED = "egress_failed"
     DOOR_FAILED = "door_failed"
+    CERTIFICATE_CHANGED = "certificate_changed"
+    CERTIFICATE_FAILED = "certificate_failed"
     BACKLOG_UNREACHABLE = "backlog_unreachable"
     QUEUES_UNREACHABLE = "queues_unreachable"
     TABLES_UNREACHABLE = "tables_unreachable"

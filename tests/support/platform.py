@@ -143,7 +143,11 @@ def zipped(files: Mapping[str, str | bytes]) -> bytes:
 
 
 def start_daemon(
-    folder: Path, *, ordinary_user: bool = False, settings: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    ordinary_user: bool = False,
+    settings: Mapping[str, str] | None = None,
+    listen: str = "127.0.0.1:0",
 ) -> Platform:
     """Start a daemon with its data in `folder`/data and wait until it answers.
 
@@ -164,7 +168,7 @@ def start_daemon(
         if os.geteuid() == 0:
             os.chown(folder, unprivileged.UID, unprivileged.UID)
         command = unprivileged.as_user(command)
-    command += ["--data", str(data), "--listen", "127.0.0.1:0"]
+    command += ["--data", str(data), "--listen", listen]
     with (folder / "daemon.log").open("ab") as log:
         process = subprocess.Popen(
             command,
@@ -234,12 +238,17 @@ def platform_folder() -> Path:
 
 @contextlib.contextmanager
 def run_platform(
-    *, ordinary_user: bool = False, settings: Mapping[str, str] | None = None
+    *,
+    ordinary_user: bool = False,
+    settings: Mapping[str, str] | None = None,
+    listen: str = "127.0.0.1:0",
 ) -> Iterator[Platform]:
     """A platform for as long as the block runs; it must stop with exit code 0."""
     folder = platform_folder()
     try:
-        platform = start_daemon(folder, ordinary_user=ordinary_user, settings=settings)
+        platform = start_daemon(
+            folder, ordinary_user=ordinary_user, settings=settings, listen=listen
+        )
         try:
             yield platform
         finally:

@@ -72,6 +72,11 @@ class Exchange:
         return str(client[0]) if client else ""
 
     @property
+    def scheme(self) -> str:
+        """Of the client's connection: "https" where it is encrypted, or "http"."""
+        return str(self.scope.get("scheme", "http"))
+
+    @property
     def by_door(self) -> bool:
         """Whether it came out of an isolate, by its door."""
         return BY_DOOR in self.scope.get("state", {})

@@ -126,6 +126,7 @@ class FunctionUrls:
             body=body,
             source_ip=exchange.source_ip,
             port=self._port,
+            scheme=exchange.scheme,
             request_id=exchange.request_id,
             now_ms=self._platform.clock.now_ms(),
             caller=caller,

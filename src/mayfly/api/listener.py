@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,21 +30,28 @@ from mayfly.ports import Ids
 _NEAR = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
 _PORT_MAX = 65_535
 _TICK_S = 1.0
+_HANDSHAKE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A bound socket, not yet listening; `Server` takes it over."""
+    """A bound socket, not yet listening; `Server` takes it over.
+
+    Args:
+        scheme: "http" or "https".
+    """
 
     socket: socket.socket
     host: str
     port: int
+    scheme: str = "http"
 
     @property
     def endpoint(self) -> str:
-        """`http://HOST:PORT`, with a name or address that a client on this machine can use."""
+        """`SCHEME://HOST:PORT`, with a name or address that a client on this machine can use."""
         local = _NEAR.get(self.host, self.host)
-        return f"http://[{local}]:{self.port}" if ":" in local else f"http://{local}:{self.port}"
+        host = f"[{local}]" if ":" in local else local
+        return f"{self.scheme}://{host}:{self.port}"
 
 
 def bind(host: str, port: int) -> Listener:
@@ -105,13 +113,20 @@ class Server:
         app: The ASGI application.
         listener: From `bind`; closed when `run` ends.
         ids: Names the responses that the connection itself gives (bad requests).
+        tls: The listener speaks TLS by it; doors, which are nobody else's, stay plain.
     """
 
     def __init__(
-        self, app: Application, listener: Listener, *, bounds: ServerBounds, ids: Ids
+        self,
+        app: Application,
+        listener: Listener,
+        *,
+        bounds: ServerBounds,
+        ids: Ids,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._listener = listener
-        self._uvicorn = _Uvicorn(ConnectionConfig(app, bounds=bounds, ids=ids))
+        self._uvicorn = _Uvicorn(ConnectionConfig(app, bounds=bounds, ids=ids), tls)
 
     @property
     def connections(self) -> int:
@@ -143,14 +158,30 @@ class Server:
 class _Uvicorn(uvicorn.Server):
     """uvicorn's server without signal handlers, and without waking ten times a second."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, tls: ssl.SSLContext | None) -> None:
         super().__init__(config)
+        self._tls = tls
         self._stopping = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Catch none: they are the daemon's."""
         yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen; as uvicorn does, with a deadline for the handshakes of TLS."""
+        loop = asyncio.get_running_loop()
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=one,
+                backlog=self.config.backlog,
+                ssl=self._tls,
+                ssl_handshake_timeout=None if self._tls is None else _HANDSHAKE_S,
+            )
+            for one in sockets or ()
+        ]
+        self.started = True
 
     async def main_loop(self) -> None:
         """Renew the Date header each second, until stopped."""
@@ -163,9 +194,13 @@ class _Uvicorn(uvicorn.Server):
         self._stopping.set()
 
     def door_connection(self) -> Connection:
-        """A protocol for one more client, as uvicorn makes them for its own listeners."""
+        """A protocol for one more client that is an isolate."""
         assert isinstance(self.config, ConnectionConfig)
         return Connection(self.config, self.server_state, {BY_DOOR: True})
+
+    def _connection(self) -> Connection:
+        assert isinstance(self.config, ConnectionConfig)
+        return Connection(self.config, self.server_state, {})
 
     def cut(self) -> None:
         """Close what a cancelled `serve` has left open."""

@@ -93,6 +93,7 @@ class Request:
         query_string: As received, without the question mark.
         request_id: A UUID; the caller sees it as X-Amzn-RequestId.
         disconnected: Returns when the caller has gone away; None where nobody can tell.
+        scheme: "http" or "https", as the connection is.
     """
 
     method: str
@@ -103,6 +104,7 @@ class Request:
     principal: Principal
     request_id: str
     disconnected: Callable[[], Awaitable[None]] | None = None
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,6 +176,7 @@ class Api:
                 principal=principal,
                 request_id=exchange.request_id,
                 disconnected=exchange.wait_disconnected,
+                scheme=exchange.scheme,
             )
             response = await answer(request, self._services)
         await exchange.reply(response)

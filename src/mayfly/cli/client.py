@@ -115,9 +115,8 @@ class Client:
                     yield _parse_line(one)
 
     def _connect(self, timeout_s: float | None) -> http.client.HTTPConnection:
-        host, port = self._platform.address
-        line = http.client.HTTPConnection(host, port, timeout=timeout_s)
         with self._translated():
+            line = self._platform.line(timeout_s)
             line.connect()
         return line
 
@@ -137,7 +136,7 @@ class Client:
             method=method,
             path=path,
             query=wire_query,
-            headers={"host": self._platform.endpoint.removeprefix("http://"), **headers},
+            headers={"host": self._platform.endpoint.partition("://")[2], **headers},
             body=body,
             key=self._key,
             service=service,

@@ -3,6 +3,7 @@
 The daemon writes two files, readable by its owner alone:
 
     endpoint.json  {"endpoint": "http://127.0.0.1:9000", "pid": 4711, "started_ms": ...}
+                   with TLS also {"certificate": PATH, "fingerprint": "AB:...", "self_signed": true}
     key.json       {"access_key_id": ..., "secret_access_key": ...}
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import ssl
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,19 +29,43 @@ class Platform:
     """A platform as its data folder describes it; it may have died since.
 
     Args:
-        endpoint: "http://HOST:PORT", without a slash at the end.
+        endpoint: "http://HOST:PORT" or "https://...", without a slash at the end.
         pid: The daemon's process.
+        certificate: The file of the one that it shows, or None where it speaks plain HTTP.
+        fingerprint: Of that, SHA-256 in hexadecimal with colons.
+        self_signed: It was made by the platform; clients must be told to trust it.
     """
 
     data: Path
     endpoint: str
     pid: int
+    certificate: Path | None = None
+    fingerprint: str = ""
+    self_signed: bool = False
 
     @property
     def address(self) -> tuple[str, int]:
         """Host and port to connect to."""
         parts = urlsplit(self.endpoint)
         return parts.hostname or "127.0.0.1", parts.port or 80
+
+    def line(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        """A connection to be opened, owned by the caller.
+
+        With TLS it takes the certificate that the data folder names and no other: whoever shows it
+        has its key, whatever name or address this went to.
+
+        Raises:
+            OSError: The certificate's file cannot be read.
+        """
+        host, port = self.address
+        if self.certificate is None:
+            return http.client.HTTPConnection(host, port, timeout=timeout_s)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        context.load_verify_locations(self.certificate)
+        return http.client.HTTPSConnection(host, port, timeout=timeout_s, context=context)
 
     def key(self) -> Key:
         """The root key.
@@ -52,14 +78,13 @@ class Platform:
 
     def answers(self) -> bool:
         """Whether the platform of this very data folder answers at the endpoint now."""
-        host, port = self.address
-        with closing(http.client.HTTPConnection(host, port, timeout=_HEALTH_TIMEOUT_S)) as line:
-            try:
+        try:
+            with closing(self.line(_HEALTH_TIMEOUT_S)) as line:
                 line.request("GET", "/_mayfly/health")
                 reply = line.getresponse()
                 health = document.parse(reply.read(65_536))
-            except (OSError, http.client.HTTPException, ValueError):
-                return False
+        except (OSError, http.client.HTTPException, ValueError):
+            return False
         return reply.status == http.client.OK and _same(document.text(health, "data"), self.data)
 
     def alive(self) -> bool:
@@ -84,9 +109,17 @@ def find(data: Path) -> Platform | None:
         return None
     found = _read(path)
     endpoint = document.text(found, "endpoint").rstrip("/")
-    if not endpoint.startswith("http://"):
+    certificate = document.text(found, "certificate")
+    if not endpoint.startswith("https://" if certificate else "http://"):
         raise Failed(f"{path} is damaged; stop the platform and start it again")
-    return Platform(data, endpoint, int(document.number(found, "pid")))
+    return Platform(
+        data,
+        endpoint,
+        int(document.number(found, "pid")),
+        Path(certificate) if certificate else None,
+        document.text(found, "fingerprint"),
+        found.get("self_signed") is True,
+    )
 
 
 def require(data: Path) -> Platform:

@@ -13,15 +13,19 @@ import logging
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from mayfly.api.certificates import Certificate
 from mayfly.api.listener import Listener, Server, bind
 from mayfly.api.platform import Platform
 from mayfly.api.server import create_app
 from mayfly.config import Config
 from mayfly.daemon.rooms import open_rooms
+from mayfly.daemon.tls import keep_fresh, open_tls
+from mayfly.daemon.world import RealClock
 from mayfly.drivers.process.driver import ProcessDriver
 from mayfly.engine.engine import Engine
 from mayfly.model.errors import MayflyError, StorageFailed
@@ -41,11 +45,15 @@ async def serve(settings: Config) -> None:
     listener = bind(*settings.address)
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.socket.close)
+        certificate = open_tls(settings, listener, RealClock())
+        if certificate is not None:
+            listener = replace(listener, scheme="https")
         rooms = await open_rooms(settings, listener, stop, stack)
         platform, engine = rooms.platform, rooms.engine
         app = create_app(platform, rooms.services)
         stack.callback(app.close)
-        server = Server(app, listener, bounds=platform.limits, ids=platform.ids)
+        tls = certificate.context if certificate else None
+        server = Server(app, listener, bounds=platform.limits, ids=platform.ids, tls=tls)
         async with asyncio.TaskGroup() as group:
             running = group.create_task(engine.run())
             await engine.started()
@@ -57,7 +65,9 @@ async def serve(settings: Config) -> None:
                 group.create_task(_warm_up(rooms.driver, platform)),
                 group.create_task(_collect_code(engine, platform, settings.collect_s)),
             ]
-            with _announced(settings.data, listener, platform):
+            if certificate is not None:
+                aside.append(group.create_task(keep_fresh(certificate, platform.clock)))
+            with _announced(settings.data, listener, platform, certificate):
                 await stop.wait()
             for task in aside:
                 task.cancel()
@@ -94,13 +104,19 @@ async def _warm_up(driver: ProcessDriver, platform: Platform) -> None:
 
 
 @contextlib.contextmanager
-def _announced(data: Path, listener: Listener, platform: Platform) -> Iterator[None]:
+def _announced(
+    data: Path, listener: Listener, platform: Platform, certificate: Certificate | None
+) -> Iterator[None]:
     """Say in the data folder where this platform listens, for as long as it does."""
-    document = {
+    document: dict[str, object] = {
         "endpoint": listener.endpoint,
         "pid": os.getpid(),
         "started_ms": int(platform.clock.now_ms()),
     }
+    if certificate is not None:
+        document["certificate"] = str(certificate.path)
+        document["fingerprint"] = certificate.fingerprint
+        document["self_signed"] = certificate.is_own
     path, partial_path = data / "endpoint.json", data / ".endpoint.json.new"
     descriptor = os.open(partial_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:

@@ -34,6 +34,7 @@ class UrlCall:
         port: Where the server listens.
         now_ms: When it came, Unix milliseconds.
         caller: Who signed it, or None for a URL that is open.
+        scheme: "http" or "https", as the connection is.
     """
 
     url: FunctionUrl
@@ -48,6 +49,7 @@ class UrlCall:
     request_id: str
     now_ms: float
     caller: UrlCaller | None = None
+    scheme: str = "http"
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,7 +108,7 @@ class SqsService:
             raise UnknownOperation(f"sqs has no operation {asked}")
         # The caller reaches us by this name: the URLs that it gets must lead back here.
         host = request.headers.find("host")
-        endpoint = f"http://{host}" if host else self._endpoint
+        endpoint = f"{request.scheme}://{host}" if host else self._endpoint
         return operation, Call(name, request.principal, endpoint, request.disconnected)
 
 

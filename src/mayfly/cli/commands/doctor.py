@@ -7,6 +7,7 @@ finding means for a person.
 
 from __future__ import annotations
 
+import ssl
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         probed = _ask(_PROBE)
         if "runtimes" not in probed:
             probed = {**probed, "runtimes": _ask(_RUNTIMES)}
-    findings = examine(probed)
+    findings = (*examine(probed), _tls())
     stops = [one.name for one in findings if one.vital and not one.ok]
     if as_json:
         shown = {"runs": not stops, "findings": [asdict(one) for one in findings], "probe": probed}
@@ -207,6 +208,16 @@ def _microvm(probed: document.Document) -> Finding:
         found=found,
         lost='isolate = "microvm"; isolate = "process" does not need them',
         remedy="a machine with /dev/kvm that this user may open, and `apt-get install qemu-system`",
+    )
+
+
+def _tls() -> Finding:
+    return _finding(
+        "TLS",
+        ok=ssl.HAS_TLSv1_2,
+        found=f"{ssl.OPENSSL_VERSION}; on for every listener but loopback's",
+        lost='nothing but loopback can be listened on, or tls = "off" behind a proxy',
+        remedy="a Python whose ssl module has TLS 1.2",
     )
 
 

@@ -30,6 +30,8 @@ def command(data: Path, *, as_json: bool) -> None:
         "AWS_DEFAULT_REGION": REGION,
         "AWS_REGION": REGION,
     }
+    if platform.certificate is not None and platform.self_signed:
+        variables["AWS_CA_BUNDLE"] = str(platform.certificate)
     if as_json:
         print(json.dumps(variables, indent=2))
         return

@@ -63,10 +63,20 @@ def usage(platform: running.Platform) -> str:
     env = _with_data("mayfly env", platform.data)
     return (
         f"Mayfly is up at {platform.endpoint}, its data in {platform.data}\n"
+        f"{_certificate(platform)}"
         f'  for boto3, the AWS CLI and others:  eval "$({env})"\n'
         f"  put a function into service:        {deploy}\n"
         f"  stop:                               {_with_data('mayfly down', platform.data)}"
     )
+
+
+def _certificate(platform: running.Platform) -> str:
+    if platform.certificate is None:
+        return ""
+    told = f"  certificate, SHA-256:               {platform.fingerprint}\n"
+    if platform.self_signed:
+        told += f"  made here; clients are to trust:    {platform.certificate}\n"
+    return told
 
 
 def _with_data(typed: str, data: Path) -> str:
