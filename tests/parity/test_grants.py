@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from botocore.exceptions import ClientError
@@ -17,6 +19,18 @@ import os
 def handler(event, context):
     return sorted(k for k in os.environ if k in ("AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"))
 """
+# Asks the other side, and waits for its word.
+ASKING = """
+import socket
+
+def handler(event, context):
+    try:
+        with socket.create_connection(("127.0.0.1", %d), 30) as line:
+            return line.recv(100).decode()
+    except OSError as error:
+        return "refused: " + str(error)
+"""
+PATIENCE_S = 20.0
 KEYS = ["AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL"]
 
 
@@ -27,7 +41,9 @@ def platform() -> Iterator[Platform]:
 
 
 def manifest(name: str, grants: str = "") -> dict[str, str | bytes]:
-    text = f'[function]\nname = "{name}"\nhandler = "app.handler"\n[grants]\n{grants}\n'
+    text = (
+        f'[function]\nname = "{name}"\nhandler = "app.handler"\ntimeout = 60\n[grants]\n{grants}\n'
+    )
     return {"mayfly.toml": text, "app.py": PROBE}
 
 
@@ -74,6 +90,33 @@ def test_a_grant_holds_from_the_next_call_on_and_a_revoked_one_no_longer(
     assert change(platform, "PUT", name, "queues=mail:send")["changed"] is False
     change(platform, "DELETE", name, "queues=mail:send")
     assert call(platform, name) == []
+
+
+def test_a_running_call_keeps_what_it_began_with(platform: Platform) -> None:
+    name = platform.new_name()
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        server.settimeout(PATIENCE_S)
+        port = server.getsockname()[1]
+        files = {"mayfly.toml": manifest(name)["mayfly.toml"], "app.py": ASKING % port}
+        deploy(platform, files)
+        assert str(call(platform, name)).startswith("refused")
+        change(platform, "PUT", name, f"net=127.0.0.1:{port}")
+        running = pool.submit(call, platform, name)
+        line, _ = server.accept()
+        with line:
+            change(platform, "DELETE", name, f"net=127.0.0.1:{port}")
+            assert str(call(platform, name)).startswith("refused")
+            line.sendall(b"well")
+        assert running.result(PATIENCE_S) == "well"
+
+
+def test_changes_at_the_same_time_are_all_kept(platform: Platform) -> None:
+    name = platform.new_name()
+    make(platform, name)
+    words = [f"tables=t{number}:read" for number in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(lambda one: change(platform, "PUT", name, one), words))
+    assert set(listed(platform, name)) == set(words)
 
 
 def test_a_deploy_takes_away_what_was_granted_by_hand_and_says_so(platform: Platform) -> None:
