@@ -58,6 +58,7 @@ NOTIFY_TRIGGER = """
 [[trigger]]
 type = "table"
 table = "orders"
+partial = true
 """
 
 

@@ -123,7 +123,7 @@ def _table(reading: Reading, at: Place) -> TableTrigger:
         age_s_max=_age_s(reading, (*at, "max_age")),
         bisect=reading.truth((*at, "bisect")) or False,
         parallel=reading.whole((*at, "parallel"), bounds=(1, _PARALLEL_MAX), unit="", default=1),
-        partial=reading.truth((*at, "partial")) is not False,
+        partial=reading.truth((*at, "partial")) is True,
         on_failure=reading.text(
             (*at, "on_failure"), form=_ON_FAILURE, must='"queue:NAME" or "bucket:NAME"'
         ),
@@ -152,7 +152,7 @@ def _queue(reading: Reading, at: Place) -> QueueTrigger:
         concurrency=reading.whole((*at, "concurrency"), bounds=_CONCURRENCY, unit="", default=0)
         if has_bound
         else 0,
-        partial=reading.truth((*at, "partial")) is not False,
+        partial=reading.truth((*at, "partial")) is True,
     )
 
 

@@ -71,7 +71,7 @@ class TableTrigger:
     age_s_max: int = -1
     bisect: bool = False
     parallel: int = 1
-    partial: bool = True
+    partial: bool = False
     on_failure: str = ""
 
 
@@ -88,7 +88,7 @@ class QueueTrigger:
     window_s: int = 0
     filters: tuple[str, ...] = ()
     concurrency: int = 0
-    partial: bool = True
+    partial: bool = False
 
 
 @dataclass(frozen=True, slots=True)

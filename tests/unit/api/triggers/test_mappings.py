@@ -90,7 +90,7 @@ def room(service: Lambda) -> MappingRoom:
 
 
 async def test_a_queue_gets_a_mapping_once(room: MappingRoom, service: Lambda) -> None:
-    trigger = QueueTrigger("mail", batch=20, window_s=3, concurrency=4)
+    trigger = QueueTrigger("mail", batch=20, window_s=3, concurrency=4, partial=True)
     assert await room.converge("f", [trigger], [])
     (made,) = service.mappings.values()
     assert made["EventSourceArn"] == QUEUE
