@@ -163,7 +163,8 @@ def test_a_queue_and_a_table_get_mappings_that_follow_the_manifest(platform: Pla
         BillingMode="PAY_PER_REQUEST",
     )
     queue = 'type = "queue"\nqueue = "jobs"\nbatch = 5'
-    table = 'type = "table"\ntable = "orders"\nwindow = "1s"\non_failure = "queue:jobs"'
+    table = 'type = "table"\ntable = "orders"\nwindow = "1s"\npartial = true\n'
+    table += 'on_failure = "queue:jobs"'
     refusal = said(deploy(platform, manifest("reader", queue, table)))
     assert 'the table "orders" has no stream; give it one' in refusal
     platform.client("dynamodb").update_table(
@@ -177,7 +178,13 @@ def test_a_queue_and_a_table_get_mappings_that_follow_the_manifest(platform: Pla
     assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert inspected(platform, "reader") == [
         {"type": "queue", "queue": "jobs", "batch": 5},
-        {"type": "table", "table": "orders", "window": "1s", "on_failure": "queue:jobs"},
+        {
+            "type": "table",
+            "table": "orders",
+            "window": "1s",
+            "partial": True,
+            "on_failure": "queue:jobs",
+        },
     ]
     assert "triggers" not in changed(deploy(platform, manifest("reader", queue, table)))
     wider = queue.replace("5", "6")
