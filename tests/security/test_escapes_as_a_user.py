@@ -5,7 +5,11 @@ from __future__ import annotations
 from tests.support import unprivileged
 from tests.support.needs import need, need_root
 
-PARTS = ("tests/security/test_escapes.py", "tests/security/test_ordinary_programs.py")
+PARTS = (
+    "tests/security/test_escapes.py",
+    "tests/security/test_deadlines.py",
+    "tests/security/test_ordinary_programs.py",
+)
 
 
 def test_no_escape_works_where_an_ordinary_user_runs_the_platform() -> None:

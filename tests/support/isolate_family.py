@@ -40,6 +40,7 @@ class Family:
         self.hub = Hub(self.loop)
         self.sent: list[tuple[bytes, int]] = []
         self.dying: list[int] = []
+        self.calls = 0
         mine, self.channel = socket.socketpair()
         mine.setblocking(False)
         log, self.log = os.pipe2(os.O_NONBLOCK)
@@ -51,6 +52,12 @@ class Family:
         self.sent.append((kind, isolate_id))
         if not self.was_told.done():
             self.was_told.set_result(None)
+
+    def call_began(self) -> None:
+        self.calls += 1
+
+    def call_ended(self) -> None:
+        self.calls -= 1
 
     def expect_death(self, isolate_id: int) -> None:
         self.dying.append(isolate_id)

@@ -233,7 +233,8 @@ class Leaf:
         self.moving_fds: list[int] = []
         self._procs: list[int] = []
         self._oom_fd: int | None = None
-        self._oom_seen = 0
+        self._oom_seen = self._refused_seen = 0
+        self._pids_folder: tuple[int, str] | None = None
         file = _moving_file(plan.cgroup.version)
         for (controller, _folder), fd in zip(plan.cgroup.folders.items(), folder_fds, strict=True):
             if controller == "cpu":
@@ -243,6 +244,8 @@ class Leaf:
             flags = os.O_CLOEXEC
             moving = os.open(f"{name}/{file}", os.O_WRONLY | flags, dir_fd=fd)
             (self.moving_fds if controller else self._procs).append(moving)
+            if controller in ("pids", ""):
+                self._pids_folder = (fd, name)
             if controller in ("memory", ""):
                 events = "memory.oom_control" if controller else "memory.events"
                 with contextlib.suppress(FileNotFoundError):
@@ -253,6 +256,31 @@ class Leaf:
         text = str(pid).encode()
         for fd in self._procs:
             os.write(fd, text)
+
+    def settle(self) -> None:
+        """Its isolate is gone: what it was refused is not the next one's."""
+        self._refused_seen += self.refused_forks()
+
+    def refused_forks(self) -> int:
+        """How many forks the kernel has refused its isolate."""
+        words = self._read_pids("pids.events").split()
+        count = int(words[1]) if words[:1] == ["max"] else 0
+        return count - self._refused_seen
+
+    def processes(self) -> list[int]:
+        """All that live here, as the caller's pid namespace numbers them."""
+        return [int(word) for word in self._read_pids("cgroup.procs").split()]
+
+    def _read_pids(self, file: str) -> str:
+        if self._pids_folder is None:
+            return ""
+        folder_fd, name = self._pids_folder
+        try:
+            fd = os.open(f"{name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder_fd)
+        except FileNotFoundError:
+            return ""
+        with open(fd) as opened:
+            return opened.read()
 
     def had_oom(self) -> bool:
         """Whether the kernel killed for memory here since the last question."""

@@ -37,6 +37,8 @@ _RETRY_S = 0.1
 _CLOSE_S = 5.0
 _BIRTH_S = 2.0
 _OUTPUT_BYTES = 65_536
+# While calls run the keeper looks so often whether one of them is a fork bomb.
+_LOOK_S = 0.05
 
 
 class KeeperLost(SnapshotFailed):
@@ -86,6 +88,8 @@ class ProcessSnapshot:
         self._dying: collections.deque[tuple[float, int]] = collections.deque()
         self._young: collections.deque[tuple[float, int]] = collections.deque()
         self._closed = False
+        self._calls = 0
+        self._looking = False
         self._gone: asyncio.Future[int] = self.loop.create_future()
         self._step: SealStepFailed | None = None
         hub.watch(control.fileno(), self._hear)
@@ -146,6 +150,29 @@ class ProcessSnapshot:
         with contextlib.suppress(OSError):
             self._control.send(MESSAGE.pack(kind, isolate_id, 0))
 
+    def call_began(self) -> None:
+        """One of its isolates has a call."""
+        self._calls += 1
+        if not self._looking:
+            self._looking = True
+            self.loop.call_later(_LOOK_S, self._look)
+
+    def call_ended(self) -> None:
+        """It has none any more."""
+        self._calls -= 1
+
+    def _tell_it_is_held(self, isolate_id: int, *, refused_forks: int) -> None:
+        isolate = self._isolates.get(isolate_id)
+        if isolate is not None and isolate.parked_ms:
+            line = f"[mayfly] {refused_forks} forks were refused; held still until its deadline\n"
+            self.nursery.isolate_output(isolate, line.encode())
+
+    def _look(self) -> None:
+        self._looking = self._calls > 0 and not self._gone.done()
+        if self._looking:
+            self.send(b"C", 0)
+            self.loop.call_later(_LOOK_S, self._look)
+
     def expect_death(self, isolate_id: int) -> None:
         """The isolate has answered and will end itself; see to it that it does."""
         if not self._dying:
@@ -196,16 +223,21 @@ class ProcessSnapshot:
             kind, isolate_id, number = MESSAGE.unpack_from(data)
             if ancillary:
                 self._receive(kind, isolate_id, number, ancillary[0][2])
-            elif kind == b"D":
-                self._isolate_died(isolate_id, number)
-            elif kind == b"F":
-                self._birth_failed(isolate_id, os.strerror(number))
-            elif kind == b"T":
-                step = data[MESSAGE.size :].decode(errors="replace")
-                self._step = SealStepFailed(step=step, errno=number)
             elif kind == b"X":
                 self._end(number)
                 return
+            else:
+                self._take_note(kind, isolate_id, number, data[MESSAGE.size :])
+
+    def _take_note(self, kind: bytes, isolate_id: int, number: int, text: bytes) -> None:
+        if kind == b"D":
+            self._isolate_died(isolate_id, number)
+        elif kind == b"F":
+            self._birth_failed(isolate_id, os.strerror(number))
+        elif kind == b"H":
+            self._tell_it_is_held(isolate_id, refused_forks=number)
+        elif kind == b"T":
+            self._step = SealStepFailed(step=text.decode(errors="replace"), errno=number)
 
     def _receive(self, kind: bytes, isolate_id: int, number: int, rights: bytes) -> None:
         """A message with descriptors: an isolate's, or the listeners of the doors."""

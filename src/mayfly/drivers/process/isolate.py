@@ -67,6 +67,12 @@ class Household(Protocol):
     clock: Clock
     loop: asyncio.AbstractEventLoop
 
+    def call_began(self) -> None:
+        """One of its isolates has a call; `call_ended` follows."""
+
+    def call_ended(self) -> None:
+        """It has none any more."""
+
     def send(self, kind: bytes, isolate_id: int) -> None:
         """Tell the keeper something."""
 
@@ -150,11 +156,14 @@ class ProcessIsolate:
         )
         self._send(frame(INVOKE, U32.pack(len(meta)), meta, invocation.payload))
         self._timer = loop.call_later(timeout_s, self._expire, timeout_s)
+        household.call_began()
         try:
             return await call
         except asyncio.CancelledError:
             self._retire(kill=True)
             raise
+        finally:
+            household.call_ended()
 
     @property
     def pid(self) -> int:

@@ -4,8 +4,8 @@ It never runs a line of the tenant's code. It alone holds capabilities in the sa
 namespace, and uses them to do from outside what an isolate must not be able to do itself: mount
 its /tmp and /proc, and move it into its cgroup (on v1 it moves itself: `cgroups` says why).
 
-    daemon --B n, K id--> keeper --(channel, log, cgroup)--> snapshot
-    daemon <--P id + channel, log fds | D id status | F errno | X status-- keeper
+    daemon --B n, K id, C--> keeper --(channel, log, cgroup)--> snapshot
+    daemon <--P id + channel, log fds | D id status | H id refused | F errno | X status-- keeper
 
 When the daemon's end closes, by death or by wish, the keeper exits; it is the init of the pid
 namespace, so the kernel then kills everything in it.
@@ -14,6 +14,7 @@ namespace, so the kernel then kills everything in it.
 from __future__ import annotations
 
 import collections
+import contextlib
 import errno
 import os
 import resource
@@ -30,11 +31,14 @@ from mayfly.drivers.process.snapshot import BORN
 
 # kind, isolate id, number (status, errno or flags)
 MESSAGE = struct.Struct("<cIi")
-BIRTH, KILL = b"B", b"K"
+BIRTH, KILL, LOOK = b"B", b"K", b"C"
 READY, PARKED, DIED, FAILED, SNAPSHOT_DIED = b"R", b"P", b"D", b"F", b"X"
+HELD = b"H"
 DOORS = b"L"
 STATUS_OOM = 1 << 16
 _OUTSTANDING_MAX = 16
+# An honest program tries again a few times; a fork bomb is past this in a millisecond.
+_REFUSED_FORKS_MAX = 32
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
 _SO_PASSRIGHTS = 83
 _GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
@@ -77,6 +81,7 @@ class Keeper:
         self._pids: dict[int, int] = {}
         self._ids: dict[int, int] = {}
         self._leaves: dict[int, Leaf] = {}
+        self._held: set[int] = set()
         self._free_leaves: list[Leaf] = []
         self._leaf_count = 0
         self._my_mounts = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
@@ -115,6 +120,25 @@ class Keeper:
             self._conceive()
         elif kind == KILL and isolate_id in self._pids:
             self._kill(self._pids[isolate_id])
+        elif kind == LOOK:
+            self._hold_bombs()
+
+    def _hold_bombs(self) -> None:
+        """Stop whoever is refused one fork after another, until the deadline ends it.
+
+        A fork that the cgroup's bound refuses has copied the memory map before, and has held for
+        each library a lock that every fork of the node needs (i_mmap_rwsem). Hundreds of processes
+        that do nothing else, on a small part of a processor, keep those locks for seconds.
+        """
+        for pid, leaf in self._leaves.items():
+            if leaf.refused_forks() <= _REFUSED_FORKS_MAX:
+                continue
+            for one in leaf.processes():
+                with contextlib.suppress(OSError):
+                    os.kill(one, signal.SIGSTOP)
+            if pid not in self._held and pid in self._ids:
+                self._held.add(pid)
+                self._tell(HELD, self._ids[pid], leaf.refused_forks())
 
     def _conceive(self) -> None:
         while self._wanted and len(self._unborn) < _OUTSTANDING_MAX:
@@ -261,10 +285,12 @@ class Keeper:
                 self._end(status)
             if self._ran_out_of_memory(status, usage.ru_maxrss):
                 status |= STATUS_OOM
+            self._held.discard(pid)
             leaf = self._leaves.pop(pid, None)
             if leaf is not None:
                 if os.WIFSIGNALED(status) and leaf.had_oom():
                     status |= STATUS_OOM
+                leaf.settle()
                 self._free_leaves.append(leaf)
             isolate_id = self._ids.pop(pid, None)
             if isolate_id is not None:
