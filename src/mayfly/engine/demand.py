@@ -6,8 +6,8 @@
 The second serves callers that ask again as soon as they are answered: the next burst of the same
 size finds each isolate parked. How long a birth takes is its mean, or the longest of lately: who
 was held up by a neighbour once has enough parked to outlast that when it comes again. "Lately" is
-this window and the one before it, so an estimate fades one to two windows after the demand did. A burst
-counts at once: the rate of a young window is taken over its own age.
+this window and the one before it, so an estimate fades one to two windows after the demand did. A
+burst counts at once: the rate of a young window is taken over its own age.
 """
 
 from __future__ import annotations
