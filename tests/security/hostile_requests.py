@@ -156,7 +156,8 @@ class Fuzzer:
         except ClientError as refused:
             status = refused.response["ResponseMetadata"]["HTTPStatusCode"]
             code = str(refused.response["Error"].get("Code"))
-            if status >= 500 and status != 501 and "NotImplemented" not in code:
+            # "500" is botocore's own word for an answer to another question than it asked.
+            if status >= 500 and status != 501 and code not in ("NotImplemented", "500"):
                 self.found.append(Found(what, str(refused), given))
         except BotoCoreError as error:
             # Botocore itself would not send it, or could not read an answer: the latter counts.

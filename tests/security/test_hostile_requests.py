@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.security.hostile_requests import Fuzzer
 from tests.support.platform import Platform, run_platform
@@ -26,3 +27,12 @@ def test_no_request_makes_the_platform_fail(platform_alone: Platform) -> None:
     assert not fuzzer.found
     assert "event=request_failed" not in platform_alone.log()
     assert platform_alone.get("/_mayfly/health").status == 200
+
+
+def test_a_version_id_with_a_line_break_begins_no_header(platform_alone: Platform) -> None:
+    objects = platform_alone.client("s3")
+    objects.create_bucket(Bucket="lines")
+    for version_id in ("\r\nX-Injected: yes", "a\nb", "é"):
+        with pytest.raises(ClientError) as refused:
+            objects.delete_object(Bucket="lines", Key="k", VersionId=version_id)
+        assert refused.value.response["Error"]["Code"] == "InvalidArgument"

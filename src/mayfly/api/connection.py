@@ -274,5 +274,6 @@ def _head(status: int, headers: list[tuple[bytes, bytes]]) -> bytes:
     head = b"".join((STATUS_LINE[status], *lines, b"\r\n"))
     # Whoever made a header from what a user said must have looked at it: this is the last chance
     # to notice that a line break came through and would begin a reply of its own.
-    assert head.count(b"\n") == head.count(b"\r") == len(headers) + 2, "a header with a line break"
+    if not head.count(b"\n") == head.count(b"\r") == len(headers) + 2:
+        raise ValueError("a header with a line break")
     return head

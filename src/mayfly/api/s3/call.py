@@ -94,6 +94,9 @@ class Call:
         version_id = self.query.get("versionId")
         if version_id == "":
             raise InvalidArgument("Version id cannot be the empty string", ArgumentName="versionId")
+        if version_id and not (version_id.isascii() and version_id.isprintable()):
+            # It comes back in a header, of which a line break would make two.
+            raise InvalidArgument("Invalid version id specified", ArgumentName="versionId")
         return version_id or ""
 
     @property
