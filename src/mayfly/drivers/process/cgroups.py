@@ -275,12 +275,7 @@ class Leaf:
         if self._pids_folder is None:
             return ""
         folder_fd, name = self._pids_folder
-        try:
-            fd = os.open(f"{name}/{file}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder_fd)
-        except FileNotFoundError:
-            return ""
-        with open(fd) as opened:
-            return opened.read()
+        return _read_in(folder_fd, f"{name}/{file}")
 
     def had_oom(self) -> bool:
         """Whether the kernel killed for memory here since the last question."""
@@ -290,6 +285,23 @@ class Leaf:
         count = int(words[words.index(b"oom_kill") + 1]) if b"oom_kill" in words else 0
         had, self._oom_seen = count > self._oom_seen, count
         return had
+
+
+def count_of_processes(plan: Plan, folder_fds: list[int]) -> int:
+    """Processes and threads of a snapshot and all its isolates; 0 where nobody counts them."""
+    for controller, fd in zip(plan.cgroup.folders, folder_fds, strict=True):
+        if controller in ("pids", ""):
+            return int(_read_in(fd, "pids.current") or 0)
+    return 0
+
+
+def _read_in(folder_fd: int, path: str) -> str:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=folder_fd)
+    except FileNotFoundError:
+        return ""
+    with open(fd) as opened:
+        return opened.read()
 
 
 def _moving_file(version: int) -> str:

@@ -39,6 +39,8 @@ STATUS_OOM = 1 << 16
 _OUTSTANDING_MAX = 16
 # An honest program tries again a few times; a fork bomb is past this in a millisecond.
 _REFUSED_FORKS_MAX = 32
+# As long as there are not so many processes beside one for each isolate, none is at its bound.
+_CROWD = 16
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGTRAP, signal.SIGILL})
 _SO_PASSRIGHTS = 83
 _GO = struct.pack("<HBBI", 0x464D, 3, 0, 0)
@@ -121,15 +123,18 @@ class Keeper:
         elif kind == KILL and isolate_id in self._pids:
             self._kill(self._pids[isolate_id])
         elif kind == LOOK:
-            self._hold_bombs()
+            self._look_for_bombs()
 
-    def _hold_bombs(self) -> None:
+    def _look_for_bombs(self) -> None:
         """Stop whoever is refused one fork after another, until the deadline ends it.
 
         A fork that the cgroup's bound refuses has copied the memory map before, and has held for
-        each library a lock that every fork of the node needs (i_mmap_rwsem). Hundreds of processes
-        that do nothing else, on a small part of a processor, keep those locks for seconds.
+        each library locks that every fork of the node needs (i_mmap_rwsem, anon_vma). Hundreds of
+        processes that do nothing else, on a small part of a processor, keep them for seconds.
         """
+        crowd = cgroups.count_of_processes(self._plan, self._cgroup_fds)
+        if crowd < len(self._leaves) + _CROWD:
+            return
         for pid, leaf in self._leaves.items():
             if leaf.refused_forks() <= _REFUSED_FORKS_MAX:
                 continue
