@@ -28,12 +28,16 @@ _ID_ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
 def issue(
-    keys: Keys, function: Function, on_missing: Callable[[Grant], None] | None = None
+    keys: Keys,
+    function: Function,
+    on_missing: Callable[[Grant], None] | None = None,
+    on_used: Callable[[Grant, Grant], None] | None = None,
 ) -> Credential:
     """Make a key that carries the function's grants; the caller removes it from `keys`.
 
     Args:
         on_missing: Told of each grant that was missing for what the key tried.
+        on_used: Told which grant allowed what the key asked for.
     """
     credential = Credential(
         access_key_id="ASIA" + "".join(secrets.choice(_ID_ALPHABET) for _ in range(16)),
@@ -43,6 +47,7 @@ def issue(
         function_name=function.name,
         grants=tuple(one for one in function.settings.grants if one.kind in PLATFORM_KINDS),
         on_missing=on_missing,
+        on_used=on_used,
     )
     keys.add(credential)
     return credential

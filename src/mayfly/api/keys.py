@@ -37,6 +37,7 @@ class Credential:
         function_name: The function whose isolates sign with it, or "".
         grants: All that it may do, or None: everything.
         on_missing: Told of each grant that was missing for what the key tried, or None.
+        on_used: Told which of its grants allowed what, or None.
     """
 
     access_key_id: str
@@ -46,6 +47,7 @@ class Credential:
     function_name: str = ""
     grants: tuple[Grant, ...] | None = None
     on_missing: Callable[[Grant], None] | None = None
+    on_used: Callable[[Grant, Grant], None] | None = None
 
     def principal(self, service: str, region: str) -> Principal:
         """Whom the key stands for in a signature of this scope."""
@@ -58,6 +60,7 @@ class Credential:
             self.function_name,
             self.grants,
             self.on_missing,
+            self.on_used,
         )
 
 

@@ -67,6 +67,7 @@ class Principal:
         function_name: The function whose isolate signed, or "".
         grants: All that it may do, or None: the owner, who may do everything.
         on_missing: Told of each grant that was missing for what it tried, or None.
+        on_used: Told which grant allowed what it asked for, and what that was, or None.
     """
 
     access_key_id: str
@@ -77,10 +78,18 @@ class Principal:
     function_name: str = ""
     grants: tuple[Grant, ...] | None = None
     on_missing: Callable[[Grant], None] | None = None
+    on_used: Callable[[Grant, Grant], None] | None = None
 
     def may(self, kind: GrantKind, target: str, verb: str = "") -> bool:
         """Whether it may do `verb` on `target` (see `Grant.allows`)."""
-        return self.grants is None or any(grant.allows(kind, target, verb) for grant in self.grants)
+        if self.grants is None:
+            return True
+        for grant in self.grants:
+            if grant.allows(kind, target, verb):
+                if self.on_used is not None:
+                    self.on_used(grant, Grant(kind, target, verb))
+                return True
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,7 @@ COMMANDS = {
     "grants": "List what a function may reach, and where that was said.",
     "grant": "Let a function reach more, without a deploy.",
     "revoke": "Take grants from a function, without a deploy.",
+    "learn": "Find the smallest grants and bounds that a function needs, by running it.",
     "audit": "Show all that a function can touch, each with its reason.",
     "webhook": "Make URLs that verify what is posted and call a function.",
     "completion": "Print a shell's completion script.",

@@ -11,20 +11,23 @@ A door's listener lives in the isolate's own network namespace; the driver hands
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 
 from mayfly.api import credentials
 from mayfly.api.keys import Credential, Keys
 from mayfly.api.lambda_.environment import function_environment
 from mayfly.api.missing_grants import MissingGrants
+from mayfly.drivers.egress.accepting import serve_clients
 from mayfly.drivers.egress.allowance import Allowance, NetLimits
 from mayfly.drivers.egress.names import NamesDoor
 from mayfly.drivers.egress.relay import Relay
 from mayfly.drivers.egress.resolve import Resolver
+from mayfly.engine.learning.recording import Recording
 from mayfly.model import limits
 from mayfly.model.errors import MayflyError, SnapshotFailed
 from mayfly.model.function import Function
@@ -71,6 +74,8 @@ class SnapshotGrants:
         self._secrets: SecretStore | None = None
         self._renew: Callable[[str], None] = _nobody
         self._watching: dict[str, list[Callable[[], None]]] = {}
+        # By the revision of the function that is run for it.
+        self._recordings: dict[str, Recording] = {}
 
     def use_secrets(self, secrets: SecretStore, renew: Callable[[str], None]) -> None:
         """Where secrets are; until then a function that was granted one has no snapshot.
@@ -80,6 +85,19 @@ class SnapshotGrants:
         """
         self._secrets = secrets
         self._renew = renew
+
+    @contextlib.contextmanager
+    def record(self, revision_id: str) -> Iterator[Recording]:
+        """Record what snapshots of the function with this revision ask for; open nothing for it.
+
+        Args:
+            revision_id: One that no registered function has.
+        """
+        recording = self._recordings[revision_id] = Recording()
+        try:
+            yield recording
+        finally:
+            del self._recordings[revision_id]
 
     async def run(self, attend_endpoint: Attend) -> None:
         """Serve doors until cancelled.
@@ -99,15 +117,19 @@ class SnapshotGrants:
         """Port `Grants.give`."""
         environment = dict(function_environment(function))
         doors = list(_net_doors(function))
-        if any(one.kind in credentials.PLATFORM_KINDS for one in function.settings.grants):
-            credential = credentials.issue(
-                self._keys, function, self._missing.teller(function.name)
-            )
+        recording = self._recordings.get(function.revision_id)
+        grants = function.settings.grants
+        if recording or any(one.kind in credentials.PLATFORM_KINDS for one in grants):
+            tell = recording.tell_missing if recording else self._missing.teller(function.name)
+            on_used = recording.tell_used if recording else None
+            credential = credentials.issue(self._keys, function, tell, on_used)
             self._credentials[snapshot_id] = credential
             endpoint = f"http://{_ENDPOINT.address}"
             environment |= credentials.variables(credential, endpoint)
             doors.append(_ENDPOINT)
         environment |= self._secret_variables(function, snapshot_id)
+        if recording:
+            doors += recording.decoy_doors(limits.LISTENERS_MAX - len(doors) - 1)
         if doors:
             doors.append(_NAMES)
         if len(doors) > limits.LISTENERS_MAX:
@@ -146,7 +168,15 @@ class SnapshotGrants:
         targets = _net_doors(spec.function)
         name = spec.function.name
         allowance = self._allowance(name)
-        relay = Relay(self._resolver, allowance, self._net_missing(name), function_name=name)
+        recording = self._recordings.get(spec.function.revision_id)
+        relay = Relay(
+            self._resolver,
+            allowance,
+            self._net_missing(spec.function),
+            function_name=name,
+            on_used=partial(_net_used, recording) if recording else None,
+        )
+        decoys = recording.decoy_doors(limits.LISTENERS_MAX) if recording else ()
         attending = self._attending.setdefault(spec.snapshot_id, [])
         for door, listener in zip(spec.doors, listeners, strict=True):
             work: Coroutine[None, None, None] | None = None
@@ -154,6 +184,8 @@ class SnapshotGrants:
                 work = relay.attend(listener, *targets[door])
             elif door == _NAMES:
                 work = self._names_door(spec.function, allowance).attend(listener)
+            elif recording and door in decoys:
+                work = serve_clients(listener, partial(_reached, recording, door))
             elif self._attend_endpoint is not None:
                 work = _until_done(self._attend_endpoint, listener)
             if work is None or self._tasks is None:
@@ -169,16 +201,22 @@ class SnapshotGrants:
             self._allowances[function_name] = found
         return found
 
-    def _net_missing(self, function_name: str) -> Callable[[str], None]:
+    def _net_missing(self, function: Function) -> Callable[[str], None]:
+        recording = self._recordings.get(function.revision_id)
+        tell = recording.tell_missing if recording else self._missing.teller(function.name)
+
         def missing(target: str) -> None:
-            self._missing.tell(function_name, Grant(GrantKind.NET, target))
+            tell(Grant(GrantKind.NET, target))
 
         return missing
 
     def _names_door(self, function: Function, allowance: Allowance) -> NamesDoor:
         # A name has its own door before it has its wildcard's.
         addresses = {host: door.address for door, (host, _port) in _net_doors(function).items()}
-        missing = self._net_missing(function.name)
+        recording = self._recordings.get(function.revision_id)
+        if recording:
+            return NamesDoor(addresses, allowance, _passed_over, recording.decoy)
+        missing = self._net_missing(function)
         # Which port was meant is not asked of a resolver.
         return NamesDoor(addresses, allowance, lambda name: missing(f"{name}:PORT"))
 
@@ -195,6 +233,21 @@ class SnapshotGrants:
         renew = partial(self._renew, function.name)
         self._watching[snapshot_id] = [self._secrets.when_changed(one, renew) for one in names]
         return {secret_variable(name): value for name, value in values.items()}
+
+
+def _passed_over(name: str) -> None:
+    """A name that got no decoy: the recording has it."""
+
+
+def _net_used(recording: Recording, target: str) -> None:
+    grant = Grant(GrantKind.NET, target)
+    recording.tell_used(grant, grant)
+
+
+async def _reached(
+    recording: Recording, door: Door, _reader: asyncio.StreamReader, _writer: asyncio.StreamWriter
+) -> None:
+    recording.decoy_reached(door)
 
 
 def _nobody(function_name: str) -> None:

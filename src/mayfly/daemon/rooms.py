@@ -18,6 +18,8 @@ from pathlib import Path
 from mayfly import config as configuration
 from mayfly.api.control import grants as grant_control
 from mayfly.api.control.audit import AuditControl
+from mayfly.api.control.learn import LearnControl
+from mayfly.api.control.routes import Routes
 from mayfly.api.dispatch import Operations, Services
 from mayfly.api.keys import Keys
 from mayfly.api.lambda_.operations import LambdaOperations
@@ -152,7 +154,8 @@ async def open_rooms(
     if events.secrets is not None:
         grants.use_secrets(events.secrets, engine.renew)
     audit = AuditControl(driver, grants.preview, pids_max=settings.pids_max)
-    services = _services(platform, events, audit)
+    further = {**audit.routes, **LearnControl(grants.record, engine.rehearse).routes}
+    services = _services(platform, events, further)
     await open_triggers(triggers, platform, store, services, events)
     return Rooms(platform, engine, driver, grants, services, events)
 
@@ -163,7 +166,7 @@ def _planter(runtimes: Mapping[str, RuntimeInfo]) -> Callable[[bytes, Path], Non
     return partial(plant_tree, interpreter=runtimes[default].executable if default else None)
 
 
-def _services(platform: Platform, events: Events, audit: AuditControl) -> Services:
+def _services(platform: Platform, events: Events, further: Routes) -> Services:
     lambda_ = LambdaOperations(platform, events.mappings)
     ours: dict[str, Operations] = {"lambda": lambda_, "sts": StsOperations()}
     return Services(
@@ -171,7 +174,7 @@ def _services(platform: Platform, events: Events, audit: AuditControl) -> Servic
         events.whole,
         events.objects,
         events.hooks,
-        {**grant_control.ROUTES, **audit.routes, **events.control},
+        {**grant_control.ROUTES, **further, **events.control},
     )
 
 

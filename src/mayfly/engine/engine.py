@@ -24,6 +24,7 @@ from mayfly.engine.census import (
 )
 from mayfly.engine.delivery import Delivery
 from mayfly.engine.invoker import Invoker
+from mayfly.engine.learning.proposal import Rehearsed
 from mayfly.engine.making import close_brood
 from mayfly.engine.node import Node, Ports
 from mayfly.engine.script import ScriptRun
@@ -191,15 +192,19 @@ class Engine:
             SealStepFailed: The kernel refused a step.
             SnapshotFailed: The snapshot could not be made.
         """
-        self._node.require_accepting()
-        lane = self._tenants.script_lane
-        memory_mib = function.settings.memory_mib
-        if not self._admission.enter(lane, memory_mib):
-            await self._turns.wait(lane, memory_mib, wait_s=self._node.limits.wait_s_max)
-        try:
-            return await ScriptRun(self._node, function, on_output).run(invocation, script)
-        finally:
-            self._turns.leave(lane, memory_mib)
+        return await self._run_alone(ScriptRun(self._node, function, on_output), invocation, script)
+
+    async def rehearse(
+        self, function: Function, invocation: Invocation, on_output: Callable[[bytes], None]
+    ) -> Rehearsed:
+        """Call the handler once in a snapshot of its own, whatever is registered; leave nothing.
+
+        Raises:
+            As `run_script`.
+        """
+        alone = ScriptRun(self._node, function, on_output)
+        outcome = await self._run_alone(alone, invocation, None)
+        return Rehearsed(outcome, alone.memory_mib_max)
 
     def census(self) -> Sequence[Resident]:
         """Snapshots and isolates that are alive. Reads their memory: not for a hot path."""
@@ -237,6 +242,19 @@ class Engine:
         # Read from the kernel, process by process: on a thread, that calls go on meanwhile.
         metrics.memory_bytes = await asyncio.to_thread(_weigh, broods, snapshots)
         metrics.backlog_events = dict(await self._backlog.counts())
+
+    async def _run_alone(
+        self, alone: ScriptRun, invocation: Invocation, script: str | None
+    ) -> Outcome:
+        self._node.require_accepting()
+        lane = self._tenants.script_lane
+        memory_mib = invocation.function.settings.memory_mib
+        if not self._admission.enter(lane, memory_mib):
+            await self._turns.wait(lane, memory_mib, wait_s=self._node.limits.wait_s_max)
+        try:
+            return await alone.run(invocation, script)
+        finally:
+            self._turns.leave(lane, memory_mib)
 
     async def _until_cancelled(self) -> None:
         self._node.accepting = True

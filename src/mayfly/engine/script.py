@@ -1,6 +1,6 @@
-"""`mayfly run`: a script, once, in a snapshot and an isolate of its own, and nothing left.
+"""One run in a snapshot and an isolate of its own, and nothing left: `mayfly run`, `mayfly learn`.
 
-It is no function: nothing is registered, parked or counted for it.
+Nothing is registered, parked or counted for it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,16 @@ class ScriptRun:
         self._function = function
         self._on_output = on_output
         self._tail = b""
+        # Of the last run; 0 where it is not known.
+        self.memory_mib_max = 0
+        self._shows_import = False
         self._ready: asyncio.Future[Held] = asyncio.get_running_loop().create_future()
 
-    async def run(self, invocation: Invocation, script: str) -> Outcome:
-        """Make a snapshot, let its one isolate run the script, close it. Cancelled: the same.
+    async def run(self, invocation: Invocation, script: str | None) -> Outcome:
+        """Make a snapshot, let its one isolate run once, close it. Cancelled: the same.
+
+        Args:
+            script: A file of the code tree; None: the handler, and what its import prints is shown.
 
         Raises:
             SealStepFailed: The kernel refused a step.
@@ -38,6 +44,7 @@ class ScriptRun:
         """
         clock = self._node.ports.clock
         self._node.make_room()
+        self._shows_import = script is None
         brood = await make_brood(self._node, self, self._function, script=script)
         try:
             snapshot = brood.snapshot
@@ -50,6 +57,7 @@ class ScriptRun:
                 answer = await held.isolate.invoke(
                     invocation, timeout_s=self._function.settings.timeout_s
                 )
+            self.memory_mib_max = answer.memory_mib_max
             return self._outcome(answer, (clock.monotonic_s() - start_s) * 1000, brood.init_ms)
         finally:
             await close_brood(self._node, brood)
@@ -73,6 +81,8 @@ class ScriptRun:
 
     def import_printed(self, data: bytes) -> None:
         """A script prints when it runs; what its start printed is not shown."""
+        if self._shows_import and not data.startswith(b"INIT_START"):
+            self.output(data)
 
     def brood_died(self, brood: Brood, reason: str) -> None:
         """An isolate that runs answers; one that is awaited will not come."""

@@ -159,7 +159,7 @@ async def _deploy(call: Call) -> None:
     # Not abandoned when the client goes: the upload is whole, so the deploy is wanted.
     timeout_s = call.platform.limits.send_timeout_s
     async with line_stream(call.exchange, timeout_s=timeout_s) as stream:
-        stream.put_last_nowait(await _last_line(call.exchange, stream, work))
+        stream.put_last_nowait(await last_line(call.exchange, stream, work))
 
 
 async def _run(call: Call) -> None:
@@ -181,10 +181,10 @@ async def _run(call: Call) -> None:
         pending_bytes_max=limits.LOG_BYTES_PER_CALL_MAX,
         abandon=True,
     ) as stream:
-        stream.put_last_nowait(await _last_line(call.exchange, stream, work))
+        stream.put_last_nowait(await last_line(call.exchange, stream, work))
 
 
-async def _last_line(
+async def last_line(
     exchange: Exchange,
     stream: LineStream,
     work: Callable[[LineStream], Awaitable[Mapping[str, object]]],

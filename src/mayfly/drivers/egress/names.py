@@ -40,6 +40,8 @@ class NamesDoor:
         addresses: Each granted name, or "*.example.com", and its doors' address.
         allowance: The function's; its rate of connections holds here as well.
         on_unknown: Told each name that was asked for in vain, and could be one of a host.
+        decoy: Gives a host's name that is not granted an address with nobody behind (`mayfly
+            learn`), or None.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class NamesDoor:
         addresses: Mapping[str, str],
         allowance: Allowance,
         on_unknown: Callable[[str], None],
+        decoy: Callable[[str], str | None] | None = None,
     ) -> None:
         self._addresses = addresses
         self._allowance = allowance
         self._on_unknown = on_unknown
+        self._decoy = decoy
         self._clients = 0
 
     async def attend(self, listener: socket.socket) -> None:
@@ -85,6 +89,8 @@ class NamesDoor:
 
     def _answer(self, question: Question, told: set[str]) -> bytes:
         address = self.address(question.name)
+        if address is None and self._decoy is not None and is_host(question.name):
+            address = self._decoy(question.name)
         # A client asks for both kinds of address at once, and that is one attempt.
         asks_for_host = question.wanted in (TYPE_A, TYPE_AAAA) and is_host(question.name)
         if address is None and asks_for_host and question.name not in told:

@@ -36,6 +36,7 @@ class Relay:
         allowance: The function's, and what counts it.
         on_missing: Told the "host:port" that a client wanted by a wildcard's door that does not
             cover it; the host is "HOST" when it named none.
+        on_used: Told the "host:port" of the grant by which a client comes.
     """
 
     def __init__(
@@ -45,12 +46,14 @@ class Relay:
         on_missing: Callable[[str], None],
         *,
         function_name: str,
+        on_used: Callable[[str], None] | None = None,
     ) -> None:
         self._resolver = resolver
         self._allowance = allowance
         self._metrics = allowance.metrics
         self._on_missing = on_missing
         self._function_name = function_name
+        self._on_used = on_used
 
     async def attend(self, listener: socket.socket, host: str, port: int) -> None:
         """Serve one door until cancelled; then every connection through it is cut.
@@ -67,6 +70,8 @@ class Relay:
         try:
             with self._allowance.connection():
                 await self._allowance.admit()
+                if self._on_used is not None:
+                    self._on_used(f"{host}:{port}")
                 hello = b""
                 if host.startswith("*."):
                     hello, host = await self._wanted(reader, host, port)

@@ -1,0 +1,1 @@
+"""What a function needs, found by letting it run: `recording`, `folding`, `proposal`."""
