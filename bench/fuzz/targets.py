@@ -217,7 +217,10 @@ TARGETS: Mapping[str, Target] = {
     "manifests": Target(lambda data: parse_manifest(_text(data)), (_MANIFEST,)),
     "systems": Target(
         _system,
-        (b'[system]\nname = "s"\n[[queue]]\nname = "q"\n[[bucket]]\nname = "b"\n',),
+        (
+            b'[system]\nname = "s"\n[[queue]]\nname = "q"\n[[bucket]]\nname = "b"\n',
+            b"a = " + b"[" * 2_000,
+        ),
         (Failed,),
     ),
     "json": Target(decode_json, (b'{"a": [1, "b", null]}',), (ValueError,)),

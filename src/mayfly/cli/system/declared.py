@@ -191,6 +191,8 @@ def _document(folder: Path) -> Mapping[str, object]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Failed(f"{path} is not TOML: {error}", exit_code=USAGE) from error
+    except RecursionError as error:
+        raise Failed(f"{path} is nested too deeply", exit_code=USAGE) from error
 
 
 def _table(value: object) -> Mapping[str, object]:
