@@ -38,7 +38,7 @@ class Functions:
             name = str(tomllib.loads(manifest.read_text(encoding="utf-8"))["function"]["name"])
         except OSError as error:
             entry.problem(f"{manifest} cannot be read: {error.strerror}")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             entry.problem(f"{manifest} names no function: {error}")
         return Resource("function", name, {_FOLDER: place, _MANIFEST: manifest})
 
