@@ -9,6 +9,17 @@ from dataclasses import dataclass
 
 from mayfly.model import limits
 
+_PIDS_MIN, _MIB_A_PID = 64, 2
+
+
+def pids_of(memory_mib: int, pids_max: int) -> int:
+    """How many processes and threads an isolate of so much memory may have.
+
+    Each costs its neighbours something, as all forks of a node share the kernel's locks: a small
+    isolate, which could not use hundreds, gets `_PIDS_MIN`, and more only with more memory.
+    """
+    return min(pids_max, max(_PIDS_MIN, memory_mib // _MIB_A_PID))
+
 
 @dataclass(frozen=True, slots=True)
 class EngineLimits:
@@ -39,7 +50,7 @@ class EngineLimits:
         retry_s_min: First pause after a second failure in a row to make a snapshot; doubles.
         retry_s_max: Longest such pause.
         lost_tries_max: Isolates that a call is tried on when they are lost before reading it.
-        pids_max: Processes and threads in one isolate.
+        pids_max: Processes and threads in one isolate; `pids_of` says how many for its memory.
         log_bytes_per_s_max: What one function may print over time; what is beyond is dropped, and
             its log says how much.
         log_lines_per_s_max: The same in lines, each of which costs the log beside its bytes.

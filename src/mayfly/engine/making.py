@@ -5,6 +5,7 @@ Who waits for it, and what a failure means for them, is the pool's to say.
 
 from __future__ import annotations
 
+from mayfly.engine.bounds import pids_of
 from mayfly.engine.brood import Brood, Owner
 from mayfly.engine.journal import init_start_line
 from mayfly.engine.node import Node
@@ -84,7 +85,7 @@ async def _spec(
         dependencies_path=dependencies_path,
         environment=given.environment,
         init_timeout_s=max(node.limits.init_timeout_s, function.settings.timeout_s),
-        pids_max=node.limits.pids_max,
+        pids_max=pids_of(function.settings.memory_mib, node.limits.pids_max),
         script=script,
         doors=given.doors,
     )

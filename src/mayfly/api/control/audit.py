@@ -15,6 +15,7 @@ from mayfly.api.control.audit_facts import audit_facts
 from mayfly.api.control.audit_form import audit_rows
 from mayfly.api.control.audit_rules import RULES, findings
 from mayfly.api.control.routes import Call, Routes
+from mayfly.engine.bounds import pids_of
 from mayfly.model import granting
 from mayfly.model.function import Function
 from mayfly.ports import Driver, SnapshotSpec, Surroundings
@@ -79,7 +80,7 @@ class AuditControl:
             else store.dependencies_path(dependencies),
             environment=given.environment,
             init_timeout_s=0,
-            pids_max=self._pids_max,
+            pids_max=pids_of(function.settings.memory_mib, self._pids_max),
             doors=given.doors,
         )
 
