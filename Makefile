@@ -6,7 +6,7 @@ LISTEN ?= 127.0.0.1:9000
 PYTEST := $(BIN)/pytest -n auto --dist worksteal
 
 .DEFAULT_GOAL := check
-.PHONY: check demo up setup fmt fmt-check lint types floors test test-all bench bench-setup bench-ab docs clean
+.PHONY: check demo up setup fmt fmt-check lint types floors test test-all bench bench-stores bench-setup bench-ab soak docs clean
 
 $(READY): pyproject.toml scripts/setup
 	@scripts/setup
@@ -23,7 +23,9 @@ floors:      $(READY) ; $(BIN)/lint-imports
 test:        $(READY) ; $(PYTEST)
 test-all:    $(READY) ; MAYFLY_TEST_PROFILE=thorough $(PYTEST)
 bench:       $(READY) ; $(BIN)/python -m bench.run
+bench-stores: $(READY) ; for one in objects tables queues; do $(BIN)/python -m bench.$$one || exit 1; done
+soak:        $(READY) ; $(BIN)/python -m bench.soak
 bench-setup: $(READY) ; bench/setup
 bench-ab:    $(READY) ; $(BIN)/python -m bench.ab $(or $(BASE),$(error BASE=REVISION names what to compare with))
 docs:        $(READY) ; $(BIN)/python scripts/docs.py
-clean:       ; rm -rf .venv dist build bench/out bench/.venv-others .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean:       ; rm -rf .venv .venv-clients dist build bench/out bench/.venv-others .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,6 @@ import contextlib
 import itertools
 import os
 import socket
-import sys
 import tempfile
 import threading
 import time
@@ -181,7 +180,7 @@ def _ours() -> Iterator[Target | str]:
 
 @contextlib.contextmanager
 def _moto() -> Iterator[Target | str]:
-    program = Path(sys.executable).with_name("moto_server")
+    program = OTHERS / "moto_server"
     port = free_port()
     with _other(MOTO, program, port, ["-p", str(port)], {}) as target:
         yield target

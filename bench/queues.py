@@ -167,7 +167,7 @@ def main() -> None:
         # A new platform copies its runtime first, which takes a core for some seconds.
         one.deploy("ready")
         found["mayfly"] = measure(one.endpoint, signer_of(one), seconds)
-    moto = Path(sys.executable).with_name("moto_server")
+    moto = OTHERS / "moto_server"
     for name, program in (("moto", moto), ("ministack", OTHERS / "ministack")):
         if not program.exists():
             print(f"{name}: missing: not installed")

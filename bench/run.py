@@ -25,8 +25,10 @@ from bench import (
     functions_framework,
     memory,
     ministack,
+    neighbours,
     new_python,
     platform_calls,
+    put_to_call,
 )
 from bench.series import Effort, Measured, show
 
@@ -43,6 +45,8 @@ PARTS = (
     container.measure,
     functions_framework.measure,
     ministack.measure,
+    put_to_call.measure,
+    neighbours.measure,
 )
 
 # What is divided by what: (text with the goal, numerator, denominator), medians.
@@ -57,6 +61,11 @@ RATIOS = (
     ("crun a call / fresh (goal: at least 30)", container.WHAT, f"{FRESH}, {PACED}"),
     ("ministack warm / fresh (goal: at least 40)", ministack.WARM, f"{FRESH}, {PACED}"),
     ("fresh / a bare fork", f"{FRESH}, {BACK}", bare_fork.WHAT),
+    (
+        "put to entered / a call's round trip (goal: at most 3)",
+        put_to_call.WHAT,
+        put_to_call.ROUND_TRIP,
+    ),
 )
 
 

@@ -175,7 +175,7 @@ def main() -> None:
     found: dict[str, dict[str, Rate]] = {}
     with mayfly() as (endpoint, sign):
         found["mayfly"] = measure(endpoint, sign, seconds)
-    moto = Path(sys.executable).with_name("moto_server")
+    moto = OTHERS / "moto_server"
     for name, program in (("moto", moto), ("ministack", OTHERS / "ministack")):
         if not program.exists():
             print(f"{name}: missing: not installed")
