@@ -176,3 +176,59 @@ def test_a_function_that_is_not_there_and_events_that_are_none_are_told(
     assert "is no JSON" in learn(platform, "nobody", tmp_path / "bad.json").stderr
     answer = ask(platform, "POST", "/_mayfly/v1/learn/nobody", b'{"events": 1}')
     assert answer.status == 400
+
+
+BUSY = """
+import os, socket, subprocess, sys, threading
+
+def handler(event, context):
+    with open("/tmp/big", "wb") as file:
+        file.write(bytes(3 * 1024 * 1024))
+    os.unlink("/tmp/big")
+    barrier = threading.Barrier(3)
+    others = [threading.Thread(target=barrier.wait) for _ in range(2)]
+    for one in others:
+        one.start()
+    barrier.wait()
+    for one in others:
+        one.join()
+    with open("data/table.txt") as file:
+        table = file.read()
+    child = "open('/var/task/from_child.txt').read()"
+    subprocess.run([sys.executable, "-S", "-c", child], check=True)
+    try:
+        os.chroot("/tmp")
+    except PermissionError:
+        return table
+"""
+
+
+@pytest.mark.parametrize("ordinary_user", [False, True])
+def test_files_calls_threads_and_tmp_are_seen_also_of_children(*, ordinary_user: bool) -> None:
+    with run_platform(ordinary_user=ordinary_user) as platform:
+        name = platform.new_name()
+        files: dict[str, str | bytes] = {
+            "mayfly.toml": f'[function]\nname = "{name}"\nhandler = "app.handler"\n',
+            "app.py": BUSY,
+            "data/table.txt": "a table",
+            "from_child.txt": "",
+            "never.txt": "",
+        }
+        assert "error" not in deploy(platform, files)
+        answer = ask(platform, "POST", f"/_mayfly/v1/learn/{name}", b"{}")
+        proposal = json.loads(answer.body.splitlines()[-1])
+        assert proposal["failed"] == 0, answer.body
+        seen = proposal["seen"]
+        assert seen["untraced"] == ""
+        assert {"/var/task/data/table.txt", "/var/task/from_child.txt"} <= set(seen["files"])
+        assert "/var/task/never.txt" not in seen["files"]
+        assert {"clone", "execve", "openat", "unlink"} <= {
+            "clone" if one == "clone3" else "unlink" if one == "unlinkat" else one
+            for one in seen["syscalls"]
+        }
+        # chroot has no row in the policy: it was tried, and refused.
+        assert any(one.startswith("#") for one in seen["syscalls"])
+        assert seen["tasks"] >= 3
+        assert 3 <= proposal["bounds"]["tmp"]["seen"] < 4
+        # The seal's own steps are not the function's.
+        assert not {"seccomp", "landlock_restrict_self"} & set(seen["syscalls"])

@@ -61,7 +61,7 @@ def wished(proposal: document.Document, text: str) -> Edits:
             lists[kind] = new or None
     bounds = {
         key: int(document.number(found, "proposed"))
-        for key in ("memory", "timeout")
+        for key in ("memory", "timeout", "tmp")
         if (found := document.part(document.part(proposal, "bounds"), key))
         and document.number(found, "proposed") != document.number(found, "now")
     }
@@ -88,9 +88,10 @@ def explain(proposal: document.Document) -> None:
     name = document.text(proposal, "function")
     runs, failed = document.number(proposal, "runs"), document.number(proposal, "failed")
     _say(f"{name}: {runs:.0f} runs, {failed:.0f} failed")
-    for key, unit in (("memory", "MiB"), ("timeout", "s")):
+    for key, unit in (("memory", "MiB"), ("timeout", "s"), ("tmp", "MiB")):
         bound = document.part(document.part(proposal, "bounds"), key)
         _say(f"  {key}: {bound.get('seen')} {unit} seen, {bound.get('now')} {unit} allowed")
+    _say(f"  {_seen(document.part(proposal, 'seen'))}")
     for host in document.texts(proposal, "hosts_without_port"):
         _say(f"  it looked up {host}; at which port is not known: allow net={host}:PORT")
     narrower = document.part(document.part(proposal, "grants"), "narrower")
@@ -102,6 +103,18 @@ def explain(proposal: document.Document) -> None:
         _say("  a run failed: nothing is taken away or lowered")
     if document.number(proposal, "not_recorded"):
         _say("  it asked for more than is kept; what is shown is not all")
+
+
+def _seen(seen: document.Document) -> str:
+    """One line of what the tracer saw; `--json` has the names."""
+    if document.text(seen, "untraced"):
+        return f"files and system calls could not be seen: {document.text(seen, 'untraced')}"
+    files, calls = document.texts(seen, "files"), document.texts(seen, "syscalls")
+    own = sum(one.startswith(("/var/task/", "/var/deps/")) for one in files)
+    return (
+        f"opened: {len(files)} files, {own} of its own; used: {len(calls)} system calls, "
+        f"{document.number(seen, 'tasks'):.0f} processes and threads at once"
+    )
 
 
 def _show_line(line: document.Document) -> None:

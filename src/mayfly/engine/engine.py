@@ -44,6 +44,7 @@ from mayfly.ports import (
     LogStore,
     Registry,
     Snapshot,
+    Trace,
 )
 from mayfly.telemetry import LogEvent, Metrics, event_log
 
@@ -195,14 +196,21 @@ class Engine:
         return await self._run_alone(ScriptRun(self._node, function, on_output), invocation, script)
 
     async def rehearse(
-        self, function: Function, invocation: Invocation, on_output: Callable[[bytes], None]
+        self,
+        function: Function,
+        invocation: Invocation,
+        on_output: Callable[[bytes], None],
+        on_trace: Callable[[Trace], None],
     ) -> Rehearsed:
         """Call the handler once in a snapshot of its own, whatever is registered; leave nothing.
+
+        Args:
+            on_trace: Told what its processes do.
 
         Raises:
             As `run_script`.
         """
-        alone = ScriptRun(self._node, function, on_output)
+        alone = ScriptRun(self._node, function, on_output, on_trace)
         outcome = await self._run_alone(alone, invocation, None)
         return Rehearsed(outcome, alone.memory_mib_max)
 

@@ -5,20 +5,28 @@ Who waits for it, and what a failure means for them, is the pool's to say.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from mayfly.engine.bounds import pids_of
 from mayfly.engine.brood import Brood, Owner
 from mayfly.engine.journal import init_start_line
 from mayfly.engine.node import Node
 from mayfly.model.errors import NotFound, SnapshotFailed
 from mayfly.model.function import Function
-from mayfly.ports import SnapshotSpec
+from mayfly.ports import SnapshotSpec, Trace
 from mayfly.telemetry import LogEvent, event_log
 
 _SNAPSHOT_ID_LENGTH = 16
 
 
 async def make_brood(
-    node: Node, owner: Owner, function: Function, *, script: str | None = None
+    node: Node,
+    owner: Owner,
+    function: Function,
+    *,
+    script: str | None = None,
+    on_trace: Callable[[Trace], None] | None = None,
 ) -> Brood:
     """Make a snapshot. The brood is in `node.broods` from now until `close_brood`.
 
@@ -34,6 +42,7 @@ async def make_brood(
     node.broods[brood.snapshot_id] = brood
     try:
         spec = await _spec(node, function, brood.snapshot_id, script)
+        spec = replace(spec, on_trace=on_trace)
         brood.snapshot_output(init_start_line(function.settings.runtime))
         brood.snapshot = await ports.driver.snapshot(spec, brood)
     except BaseException:

@@ -16,15 +16,23 @@ from mayfly.model.errors import IsolateLost, MayflyError, SnapshotFailed
 from mayfly.model.function import Function
 from mayfly.model.invocation import Answer, Invocation, Outcome
 from mayfly.model.limits import LOG_TAIL_BYTES
+from mayfly.ports import Trace
 
 
 class ScriptRun:
     """One run. Owns its brood."""
 
-    def __init__(self, node: Node, function: Function, on_output: Callable[[bytes], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        function: Function,
+        on_output: Callable[[bytes], None],
+        on_trace: Callable[[Trace], None] | None = None,
+    ) -> None:
         self._node = node
         self._function = function
         self._on_output = on_output
+        self._on_trace = on_trace
         self._tail = b""
         # Of the last run; 0 where it is not known.
         self.memory_mib_max = 0
@@ -45,7 +53,9 @@ class ScriptRun:
         clock = self._node.ports.clock
         self._node.make_room()
         self._shows_import = script is None
-        brood = await make_brood(self._node, self, self._function, script=script)
+        brood = await make_brood(
+            self._node, self, self._function, script=script, on_trace=self._on_trace
+        )
         try:
             snapshot = brood.snapshot
             assert snapshot is not None

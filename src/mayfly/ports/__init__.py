@@ -289,6 +289,25 @@ class Grants(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What a traced snapshot and its isolates were newly seen to do.
+
+    Args:
+        files: Paths that were opened, as the isolate knows them.
+        calls: Names of system calls, refused ones too.
+        tasks_max: Processes and threads at once, so far.
+        tmp_bytes_max: The most that /tmp held when a file was written or closed, so far.
+        unavailable: Why nothing can be traced here, or "".
+    """
+
+    files: frozenset[str] = frozenset()
+    calls: frozenset[str] = frozenset()
+    tasks_max: int = 0
+    tmp_bytes_max: int = 0
+    unavailable: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotSpec:
     """All that a driver needs to make a snapshot.
 
@@ -302,6 +321,7 @@ class SnapshotSpec:
         script: When not None, the isolate runs this file of /var/task as `__main__` instead of
             calling a handler.
         doors: All that its isolates can connect to.
+        on_trace: Told what its processes do, call by call, which slows them; None: nobody is.
     """
 
     snapshot_id: str
@@ -313,6 +333,7 @@ class SnapshotSpec:
     pids_max: int
     script: str | None = None
     doors: tuple[Door, ...] = ()
+    on_trace: Callable[[Trace], None] | None = None
 
 
 # Takes the listeners of a snapshot's doors, in their order, and owns them.

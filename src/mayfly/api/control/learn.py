@@ -27,13 +27,16 @@ from mayfly.model.errors import InvalidParameter
 from mayfly.model.function import Function
 from mayfly.model.grant import Grant, GrantKind, GrantOrigin
 from mayfly.model.invocation import Invocation
+from mayfly.ports import Trace
 
 EVENTS_MAX = 50
 # A first run may be a slow one; what it took is measured, and no call is held up by it.
 _TIMEOUT_S_LEAST = 30
 _MESSAGE_LENGTH_MAX = 500
 
-Rehearse = Callable[[Function, Invocation, Callable[[bytes], None]], Awaitable[Rehearsed]]
+Rehearse = Callable[
+    [Function, Invocation, Callable[[bytes], None], Callable[[Trace], None]], Awaitable[Rehearsed]
+]
 Record = Callable[[str], AbstractContextManager[Recording]]
 
 
@@ -111,7 +114,7 @@ class LearnControl:
         def on_output(data: bytes) -> None:
             stream.put_nowait({"output": base64.b64encode(data).decode("ascii")})
 
-        run = await self._rehearse(function, invocation, on_output)
+        run = await self._rehearse(function, invocation, on_output, recording.tell_trace)
         stream.put_nowait(
             {
                 "event": sample.number,
@@ -185,7 +188,15 @@ def _proposal(
         "hosts_without_port": list(recording.hosts_without_port),
         "bounds": {
             key: {"now": one.now, "seen": one.seen, "proposed": one.proposed}
-            for key, one in propose_bounds(present.settings, runs).items()
+            for key, one in propose_bounds(
+                present.settings, runs, tmp_bytes=recording.tmp_bytes_max
+            ).items()
+        },
+        "seen": {
+            "files": sorted(recording.files),
+            "syscalls": sorted(recording.calls),
+            "tasks": recording.tasks_max,
+            "untraced": recording.untraced,
         },
         "not_recorded": recording.overflow,
     }

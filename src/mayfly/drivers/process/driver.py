@@ -299,6 +299,7 @@ class ProcessDriver:
             processes_max=self._limits.processes_max,
             cgroup=cgroup,
             doors=[(one.name, one.address, one.port) for one in spec.doors],
+            trace=spec.on_trace is not None,
         )
 
     def _room(self, cgroup: CgroupPlan, memory_bytes: int) -> cgroups.Room:

@@ -23,6 +23,8 @@ from mayfly.drivers.channel import Hub
 from mayfly.drivers.process import cgroups
 from mayfly.drivers.process.isolate import LOG_READ_COST_BYTES, ProcessIsolate, exit_reason
 from mayfly.drivers.process.memory import host_pids, memory_of
+from mayfly.drivers.process.traced import read_trace
+from mayfly.drivers.process.tracer import MESSAGE_BYTES_MAX, TRACED
 from mayfly.model import limits
 from mayfly.model.errors import SealStepFailed, SnapshotFailed
 from mayfly.model.invocation import Answer, ErrorKind
@@ -211,7 +213,7 @@ class ProcessSnapshot:
         for _ in range(64):
             try:
                 data, ancillary, _flags, _address = self._control.recvmsg(
-                    256, _FDS_ROOM, socket.MSG_CMSG_CLOEXEC
+                    MESSAGE_BYTES_MAX, _FDS_ROOM, socket.MSG_CMSG_CLOEXEC
                 )
             except BlockingIOError:
                 return
@@ -236,8 +238,15 @@ class ProcessSnapshot:
             self._birth_failed(isolate_id, os.strerror(number))
         elif kind == b"H":
             self._tell_it_is_held(isolate_id, refused_forks=number)
+        elif kind == TRACED:
+            self._traced(text)
         elif kind == b"T":
             self._step = SealStepFailed(step=text.decode(errors="replace"), errno=number)
+
+    def _traced(self, text: bytes) -> None:
+        found = read_trace(text)
+        if found is not None and self.spec.on_trace is not None:
+            self.spec.on_trace(found)
 
     def _receive(self, kind: bytes, isolate_id: int, number: int, rights: bytes) -> None:
         """A message with descriptors: an isolate's, or the listeners of the doors."""

@@ -27,7 +27,7 @@ from mayfly.drivers.process.snapshot import record_fork_hooks
 
 _HOOKS = record_fork_hooks()
 
-from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls  # noqa: E402
+from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls, tracer  # noqa: E402
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E402
 
 _REQUEST_BYTES_MAX = 128 * 1024
@@ -174,10 +174,18 @@ def _keep(
         sync.close()
         _hand_over(control, listeners)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        awaited, go = os.pipe() if plan.trace else (-1, -1)
         pid = os.fork()
         if pid == 0:
             others = [*cgroup_fds, ours.fileno()]
+            if plan.trace:
+                os.close(go)
+                tracer.await_tracer(awaited)
             _become_snapshot(plan, control, tenant, output, theirs, others, guest)
+        if plan.trace:
+            os.close(awaited)
+            held = [*cgroup_fds, output, *(one.fileno() for one in (ours, theirs, tenant))]
+            tracer.start(pid, control, go, held)
         for sock in (theirs, tenant):
             sock.close()
         os.close(output)

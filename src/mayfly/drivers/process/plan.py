@@ -57,6 +57,7 @@ class Plan:
         open_files_max: Descriptors of one process.
         processes_max: Of the snapshot and all its isolates together, where no cgroup counts them.
         cgroup: Where limits are kept.
+        trace: A tracer tells the daemon of each system call (`tracer`).
     """
 
     def __init__(  # noqa: PLR0913 - a record; each is named by its caller
@@ -78,6 +79,7 @@ class Plan:
         processes_max: int,
         cgroup: CgroupPlan,
         doors: list[tuple[str, str, int]] | None = None,
+        trace: bool = False,
     ) -> None:
         self.snapshot_id = snapshot_id
         self.rootless = rootless
@@ -95,6 +97,7 @@ class Plan:
         self.processes_max = processes_max
         self.cgroup = cgroup
         self.doors = doors or []
+        self.trace = trace
 
     @property
     def own_user(self) -> bool:

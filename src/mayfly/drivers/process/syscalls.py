@@ -16,6 +16,8 @@ from collections.abc import Callable
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _python = ctypes.pythonapi
+_ptrace = _libc.ptrace
+_ptrace.restype = ctypes.c_long
 
 ARCHITECTURE = os.uname().machine
 _NUMBERS = {
@@ -62,6 +64,9 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_KEEPCAPS = 1, 4, 8
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_SET_CHILD_SUBREAPER = 24, 38, 36
 PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 PR_SET_NAME = 15
+PR_SET_PTRACER, PTRACER_ANY = 0x5961_6D61, -1
+PTRACE_INTERRUPT = 0x4207
+_PTRACE_PEEKDATA, _PTRACE_GET_SYSCALL_INFO = 2, 0x420E
 
 CAP_SYS_CHROOT, CAP_SYS_ADMIN = 18, 21
 _CAPABILITY_VERSION_3 = 0x2008_0522
@@ -82,6 +87,31 @@ def _call(name: str, *arguments: int | bytes | ctypes.Array[ctypes.c_char] | Non
     if result < 0:
         _raise(name)
     return result
+
+
+def ptrace(request: int, pid: int, address: int, data: int | ctypes.Array[ctypes.c_char]) -> None:
+    """ptrace(2), for requests that answer with no word of memory."""
+    word = ctypes.c_void_p(data) if isinstance(data, int) else data
+    if _ptrace(ctypes.c_long(request), ctypes.c_int(pid), ctypes.c_void_p(address), word) < 0:
+        _raise("ptrace")
+
+
+def call_info(pid: int, size: int) -> bytes:
+    """A stopped process's struct ptrace_syscall_info, of this many bytes."""
+    info = ctypes.create_string_buffer(size)
+    ptrace(_PTRACE_GET_SYSCALL_INFO, pid, size, info)
+    return info.raw
+
+
+def peek(pid: int, address: int) -> bytes:
+    """Eight bytes of a traced process's memory."""
+    ctypes.set_errno(0)
+    word = _ptrace(
+        ctypes.c_long(_PTRACE_PEEKDATA), ctypes.c_int(pid), ctypes.c_void_p(address), None
+    )
+    if word == -1 and ctypes.get_errno():
+        _raise("ptrace")
+    return struct.pack("=q", word)
 
 
 def fork_into(flags: int) -> int:

@@ -18,6 +18,7 @@ MARGIN_MEMORY, MARGIN_TIME = 1.5, 3.0
 _MEMORY_STEP_MIB = 64
 _OUT_OF_MEMORY, _TIMED_OUT = "Runtime.OutOfMemory", "Sandbox.Timedout"
 _MS_PER_S = 1_000
+_FULL = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,14 @@ class Bound:
     proposed: int
 
 
-def propose_bounds(settings: Settings, runs: Sequence[Rehearsed]) -> dict[str, Bound]:
-    """By the key of mayfly.toml: memory in MiB, timeout in seconds.
+def propose_bounds(
+    settings: Settings, runs: Sequence[Rehearsed], *, tmp_bytes: int = 0
+) -> dict[str, Bound]:
+    """By the key of mayfly.toml: memory and tmp in MiB, timeout in seconds.
 
     Args:
         settings: As the runs had them, but for the timeout, which is the function's own.
+        tmp_bytes: The most that /tmp held, 0 where it is not known.
     """
     well = all(one.outcome.error is None for one in runs)
     memory = max((one.memory_mib_max for one in runs), default=0)
@@ -58,6 +62,7 @@ def propose_bounds(settings: Settings, runs: Sequence[Rehearsed]) -> dict[str, B
             round(seconds, 3),
             _timeout(settings, seconds, kinds, lower=well),
         ),
+        "tmp": _tmp(settings, tmp_bytes, lower=well),
     }
 
 
@@ -70,6 +75,16 @@ def _memory(settings: Settings, seen_mib: int, kinds: set[str], *, lower: bool) 
     steps = ceil(seen_mib * MARGIN_MEMORY / _MEMORY_STEP_MIB)
     wanted = max(limits.MEMORY_MIB_MIN, min(steps * _MEMORY_STEP_MIB, limits.MEMORY_MIB_MAX))
     return wanted if lower else max(now, wanted)
+
+
+def _tmp(settings: Settings, seen_bytes: int, *, lower: bool) -> Bound:
+    now, seen_mib = settings.tmp_mib, seen_bytes / limits.MIB
+    steps = ceil(seen_mib * MARGIN_MEMORY / _MEMORY_STEP_MIB)
+    wanted = max(limits.TMP_MIB_MIN, min(steps * _MEMORY_STEP_MIB, limits.TMP_MIB_MAX))
+    # Full, or nearly: what came after had no room.
+    if seen_mib > now * _FULL:
+        wanted = min(now * 2, limits.TMP_MIB_MAX)
+    return Bound(now, round(seen_mib, 2), wanted if lower and seen_bytes else max(now, wanted))
 
 
 def _timeout(settings: Settings, seen_s: float, kinds: set[str], *, lower: bool) -> int:

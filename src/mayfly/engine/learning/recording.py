@@ -8,7 +8,7 @@ grants writes here; whoever ordered the run reads.
 from __future__ import annotations
 
 from mayfly.model.grant import Grant, GrantKind
-from mayfly.ports import Door
+from mayfly.ports import Door, Trace
 
 # Past these, what a run asks for is counted as "more" and not kept.
 ASKED_MAX = 2_000
@@ -27,6 +27,11 @@ class Recording:
         self.asked: dict[Grant, int] = {}
         self.used: dict[Grant, int] = {}
         self.overflow = 0
+        self.files: set[str] = set()
+        self.calls: set[str] = set()
+        self.tasks_max = 0
+        self.tmp_bytes_max = 0
+        self.untraced = ""
         self._decoys: dict[str, str] = {}
         self._connected: set[str] = set()
 
@@ -38,6 +43,14 @@ class Recording:
         """This grant of its allowed what it asked for."""
         self._count(self.used, grant)
         self._count(self.asked, asked)
+
+    def tell_trace(self, trace: Trace) -> None:
+        """It was seen to do this."""
+        self.files |= trace.files
+        self.calls |= trace.calls
+        self.tasks_max = max(self.tasks_max, trace.tasks_max)
+        self.tmp_bytes_max = max(self.tmp_bytes_max, trace.tmp_bytes_max)
+        self.untraced = trace.unavailable or self.untraced
 
     def decoy_doors(self, room: int) -> tuple[Door, ...]:
         """Doors for names that are not granted, as many as there is room for."""

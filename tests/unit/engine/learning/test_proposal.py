@@ -41,3 +41,16 @@ def test_who_was_stopped_at_a_bound_gets_the_double() -> None:
 
 def test_memory_that_is_not_known_changes_nothing() -> None:
     assert proposed(settings(), run(1, 0)) == (512, 3)
+
+
+def test_tmp_gets_a_margin_and_the_double_when_it_was_full() -> None:
+    def tmp(seen_mib: float, now: int, error_type: str = "") -> int:
+        seen = int(seen_mib * 1024 * 1024)
+        had = Settings(handler="a.b", runtime="p", tmp_mib=now)
+        return propose_bounds(had, [run(1, 9, error_type)], tmp_bytes=seen)["tmp"].proposed
+
+    assert tmp(500, 2048) == 768
+    assert tmp(3, 2048) == 512
+    assert tmp(511, 512, "OSError") == 1024
+    assert tmp(3, 2048, "KeyError") == 2048
+    assert tmp(0, 2048) == 2048
