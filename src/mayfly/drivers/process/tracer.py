@@ -189,7 +189,7 @@ class _Tracer:
     def _weigh(self, pid: int) -> None:
         """How full the isolate's /tmp is now: looked at when a file is closed or written."""
         with contextlib.suppress(OSError):
-            found = os.statvfs(f"/proc/{pid}/root/tmp")
+            found = os.statvfs(os.path.join("/proc", str(pid), "root", "tmp"))
             used = (found.f_blocks - found.f_bfree) * found.f_frsize
             self._tmp_max = max(self._tmp_max, used)
 
