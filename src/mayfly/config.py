@@ -23,6 +23,8 @@ from mayfly.ports import RuntimeInfo
 
 _PREFIX = "MAYFLY_"
 _KEY_NAME_LENGTH = 16
+# What root acts on; not for anybody to say who may write into the data folder.
+_ROOTS_KEYS = frozenset({"user", "secrets_key"})
 # Variables that the installer of requirements may need: proxies, certificates, indexes, caches.
 _INSTALLER = re.compile(
     r"(UV_\w+|PIP_\w+|SSL_CERT_\w+|\w*_CA_BUNDLE|\w+_proxy|\w+_PROXY|HOME|PATH|TMPDIR|XDG_\w+|LANG)"
@@ -42,6 +44,7 @@ class Config:
     tls_certificate: str = ""
     tls_key: str = ""
     secrets_key: Path = Path("~/.config/mayfly/secrets/DATA.key")
+    user: str = ""
     node_concurrency_max: int = 1_000
     function_concurrency_max: int = 900
     memory_busy_mib_max: int = 0
@@ -118,6 +121,13 @@ def _file(path: Path) -> dict[str, tuple[Any, str]]:
             near = difflib.get_close_matches(key, _KEYS, 1)
             hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_KEYS)}"
             raise InvalidParameter(f"configuration {path} has an unknown key {key}{hint}")
+    if os.geteuid() == 0 and path.stat().st_uid != 0:
+        # Whoever has taken the daemon over owns the folder that the file lies in.
+        for key in _ROOTS_KEYS & read.keys():
+            raise InvalidParameter(
+                f"configuration {path} says {key} but the file is not root's: `chown root {path}`, "
+                f"or set {_PREFIX}{key.upper()}"
+            )
     return {key: (value, f"{path}") for key, value in read.items()}
 
 
@@ -183,6 +193,13 @@ def _address(value: str) -> str:
 def installer_environment() -> Mapping[str, str]:
     """The variables that installing a function's requirements may see; nothing else of ours."""
     return {key: value for key, value in os.environ.items() if _INSTALLER.fullmatch(key)}
+
+
+def move_home(folder: Path) -> None:
+    """Another user from now on: what was the first one's in the environment is gone."""
+    for key in [key for key in os.environ if key.startswith("XDG_") or key == "TMPDIR"]:
+        del os.environ[key]
+    os.environ["HOME"] = str(folder)
 
 
 def find_runtimes() -> Mapping[str, RuntimeInfo]:

@@ -52,6 +52,7 @@ class LogEvent(StrEnum):
 
     DAEMON_STARTED = "daemon_started"
     DAEMON_STOPPED = "daemon_stopped"
+    DAEMON_IS_ROOT = "daemon_is_root"
     ENGINE_STARTED = "engine_started"
     ENGINE_STOPPED = "engine_stopped"
     REQUEST_FAILED = "request_failed"

@@ -35,6 +35,9 @@ from tests.support import unprivileged
 
 START_S = 30.0
 STOP_S = 20.0
+# Where the suite's own interpreter is closed to others, root's platforms are not separated unless
+# they are asked to be.
+SEPARATED = os.environ.get("MAYFLY_TEST_SEPARATED") == "1" and os.geteuid() == 0
 REGION = "us-east-1"
 RUNTIME = f"python{sys.version_info.major}.{sys.version_info.minor}"
 ROLE = "arn:aws:iam::000000000000:role/any"
@@ -146,6 +149,7 @@ def start_daemon(
     folder: Path,
     *,
     ordinary_user: bool = False,
+    separated: bool = SEPARATED,
     settings: Mapping[str, str] | None = None,
     listen: str = "127.0.0.1:0",
 ) -> Platform:
@@ -155,16 +159,19 @@ def start_daemon(
 
     Args:
         folder: Made for this platform; the ordinary user must be able to enter it.
+        separated: Root starts it from a place that every user may read: it gives its rights up.
         settings: MAYFLY_* variables.
     """
     data = folder / "data"
-    command = [str(unprivileged.interpreter() if ordinary_user else sys.executable)]
+    open_to_all = ordinary_user or separated
+    command = [str(unprivileged.interpreter() if open_to_all else sys.executable)]
     command += ["-m", "mayfly.daemon"]
     runtimes = Path(command[0]).resolve().parent
     environment = {"PATH": f"/usr/bin:/bin:{runtimes}", "HOME": str(folder), **(settings or {})}
     environment |= {name: os.environ[name] for name in ("MAYFLY_SUITE", "TMPDIR")}
-    if ordinary_user:
+    if open_to_all:
         environment["PYTHONPATH"] = unprivileged.search_path(folder.parent)
+    if ordinary_user:
         if os.geteuid() == 0:
             os.chown(folder, unprivileged.UID, unprivileged.UID)
         command = unprivileged.as_user(command)
@@ -180,14 +187,14 @@ def start_daemon(
             start_new_session=True,
         )
     try:
-        return _introduced(data, process, ordinary_user=ordinary_user)
+        return _introduced(data, process)
     except BaseException:
         process.kill()
         process.wait()
         raise
 
 
-def _introduced(data: Path, process: subprocess.Popen[bytes], *, ordinary_user: bool) -> Platform:
+def _introduced(data: Path, process: subprocess.Popen[bytes]) -> Platform:
     """Wait until the daemon has written where it listens, and read its key."""
     deadline = time.monotonic() + START_S
     while True:
@@ -202,13 +209,18 @@ def _introduced(data: Path, process: subprocess.Popen[bytes], *, ordinary_user: 
                     endpoint=place["endpoint"].rstrip("/"),
                     access_key_id=key["access_key_id"],
                     secret_access_key=key["secret_access_key"],
-                    uid=unprivileged.UID if ordinary_user else os.geteuid(),
+                    uid=_uid_of(place["pid"]),
                 )
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=0.02)
         if process.poll() is not None or time.monotonic() > deadline:
             said = (data.parent / "daemon.log").read_text(errors="replace")
             raise AssertionError(f"the daemon did not come up (exit {process.poll()}):\n{said}")
+
+
+def _uid_of(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("\nUid:")[2].split()[0])
 
 
 def _children(pid: int) -> list[int]:
@@ -240,6 +252,7 @@ def platform_folder() -> Path:
 def run_platform(
     *,
     ordinary_user: bool = False,
+    separated: bool = SEPARATED,
     settings: Mapping[str, str] | None = None,
     listen: str = "127.0.0.1:0",
 ) -> Iterator[Platform]:
@@ -247,7 +260,11 @@ def run_platform(
     folder = platform_folder()
     try:
         platform = start_daemon(
-            folder, ordinary_user=ordinary_user, settings=settings, listen=listen
+            folder,
+            ordinary_user=ordinary_user,
+            separated=separated,
+            settings=settings,
+            listen=listen,
         )
         try:
             yield platform

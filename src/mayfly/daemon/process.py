@@ -1,6 +1,6 @@
 """The process: its flags, its lock on the data folder, its exit status.
 
-    flags, config -> open files -> lock on DIR -> `serve`
+    flags, config -> open files -> lock on DIR, listener -> `separated`: no rights -> `serve`
 
 Two platforms on one data folder would each believe their own memory, so the second is refused.
 """
@@ -19,6 +19,8 @@ from pathlib import Path
 import uvloop
 
 from mayfly import config as configuration
+from mayfly.api.listener import bind
+from mayfly.daemon.separation import separated
 from mayfly.daemon.serve import serve
 from mayfly.model.errors import Conflict, MayflyError, StorageFailed
 from mayfly.telemetry import open_event_log
@@ -27,6 +29,7 @@ _EXIT_REFUSED = 1
 # The database's thread gives up the interpreter at each statement, and gets it back from a busy
 # event loop after so long: at Python's 5 ms, a commit would take as long as its statements count.
 _SWITCH_S = 0.0001
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,7 +42,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = configuration.load(flags)
         with _locked(settings.data):
-            uvloop.run(serve(settings))
+            listener = bind(*settings.address)
+            with separated(settings) as standing:
+                uvloop.run(serve(standing, listener))
     except MayflyError as error:
         return _refuse(error)
     except BaseExceptionGroup as group:
@@ -84,7 +89,7 @@ def _locked(data: Path) -> Iterator[None]:
     """Hold the data folder: two platforms on one would each believe their own memory."""
     try:
         data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fd = os.open(data / "lock", _LOCK_FLAGS, 0o600)
     except OSError as error:
         raise StorageFailed(
             site="DATA:OPEN",

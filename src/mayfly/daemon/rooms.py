@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
@@ -36,6 +35,7 @@ from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.config import Config
 from mayfly.daemon.events import Events, Foundation, open_events
 from mayfly.daemon.grants import SnapshotGrants
+from mayfly.daemon.separation import TREES, Standing, tag_of
 from mayfly.daemon.triggers import open_triggers
 from mayfly.daemon.world import RealClock, RealIds
 from mayfly.drivers.egress.allowance import NetLimits
@@ -50,8 +50,6 @@ from mayfly.model.function import Code
 from mayfly.ports import RuntimeInfo
 from mayfly.sources.http import FunctionUrls
 from mayfly.telemetry import Metrics
-
-_TAG_LENGTH = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +98,10 @@ class Workshop:
 
 
 async def open_rooms(
-    settings: Config, listener: Listener, stop: asyncio.Event, stack: contextlib.AsyncExitStack
+    standing: Standing, listener: Listener, stop: asyncio.Event, stack: contextlib.AsyncExitStack
 ) -> Rooms:
     """Open every room, in the order in which they need one another; `stack` closes them."""
+    settings = standing.settings
     data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
     keys, triggers = Keys.open(data / "key.json"), Triggers()
     runtimes = configuration.find_runtimes()
@@ -114,7 +113,7 @@ async def open_rooms(
     logs = FileLogStore(data / "logs", clock)
     stack.push_async_callback(logs.close)
     grants = SnapshotGrants(keys, metrics, clock, logs, _net_limits(settings))
-    driver = await stack.enter_async_context(_driver(settings, runtimes, clock, grants))
+    driver = await stack.enter_async_context(_driver(standing, runtimes, clock, grants))
     engine = Engine(
         driver=driver,
         registry=registry,
@@ -199,19 +198,20 @@ def _workshop(
 
 @contextlib.asynccontextmanager
 async def _driver(
-    settings: Config,
+    standing: Standing,
     runtimes: Mapping[str, RuntimeInfo],
     clock: RealClock,
     grants: SnapshotGrants,
 ) -> AsyncIterator[ProcessDriver]:
-    tag = hashlib.sha256(str(settings.data).encode()).hexdigest()[:_TAG_LENGTH]
+    settings = standing.settings
     driver = ProcessDriver(
         runtimes=runtimes,
-        folder=settings.data / "runtimes",
-        tag=tag,
+        folder=settings.data / TREES,
+        tag=tag_of(settings.data),
         clock=clock,
         driver_limits=DriverLimits(parked_memory_mib=settings.parked_memory_mib_max),
         serve_doors=grants.serve,
+        privilege=standing.privilege,
     )
     try:
         yield driver

@@ -14,16 +14,15 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import msgspec
 
 from mayfly.api.certificates import Certificate
-from mayfly.api.listener import Listener, Server, bind
+from mayfly.api.listener import Listener, Server
 from mayfly.api.platform import Platform
 from mayfly.api.server import create_app
-from mayfly.config import Config
 from mayfly.daemon.rooms import open_rooms
+from mayfly.daemon.separation import Standing
 from mayfly.daemon.tls import keep_fresh, open_tls
 from mayfly.daemon.world import RealClock
 from mayfly.drivers.process.driver import ProcessDriver
@@ -32,8 +31,12 @@ from mayfly.model.errors import MayflyError, StorageFailed
 from mayfly.telemetry import LogEvent, event_log
 
 
-async def serve(settings: Config) -> None:
+async def serve(standing: Standing, listener: Listener) -> None:
     """Run the platform until SIGTERM, SIGINT or a caller's `down`; nothing is left when it ends.
+
+    Args:
+        standing: The configuration, and with which rights it runs.
+        listener: Closed when it ends.
 
     Raises:
         MayflyError: It could not be started.
@@ -42,13 +45,13 @@ async def serve(settings: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    listener = bind(*settings.address)
+    settings = standing.settings
     async with contextlib.AsyncExitStack() as stack:
         stack.callback(listener.socket.close)
         certificate = open_tls(settings, listener, RealClock())
         if certificate is not None:
             listener = replace(listener, scheme="https")
-        rooms = await open_rooms(settings, listener, stop, stack)
+        rooms = await open_rooms(standing, listener, stop, stack)
         platform, engine = rooms.platform, rooms.engine
         app = create_app(platform, rooms.services)
         stack.callback(app.close)
@@ -67,7 +70,7 @@ async def serve(settings: Config) -> None:
             ]
             if certificate is not None:
                 aside.append(group.create_task(keep_fresh(certificate, platform.clock)))
-            with _announced(settings.data, listener, platform, certificate):
+            with _announced(standing, listener, platform, certificate):
                 await stop.wait()
             for task in aside:
                 task.cancel()
@@ -105,24 +108,28 @@ async def _warm_up(driver: ProcessDriver, platform: Platform) -> None:
 
 @contextlib.contextmanager
 def _announced(
-    data: Path, listener: Listener, platform: Platform, certificate: Certificate | None
+    standing: Standing, listener: Listener, platform: Platform, certificate: Certificate | None
 ) -> Iterator[None]:
     """Say in the data folder where this platform listens, for as long as it does."""
     document: dict[str, object] = {
         "endpoint": listener.endpoint,
         "pid": os.getpid(),
         "started_ms": int(platform.clock.now_ms()),
+        "user": standing.user,
+        "root_because": standing.root_because,
     }
     if certificate is not None:
         document["certificate"] = str(certificate.path)
         document["fingerprint"] = certificate.fingerprint
         document["self_signed"] = certificate.is_own
+    data = standing.settings.data
     path, partial_path = data / "endpoint.json", data / ".endpoint.json.new"
     descriptor = os.open(partial_path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(msgspec.json.encode(document))
     partial_path.rename(path)
-    event_log(LogEvent.DAEMON_STARTED, endpoint=listener.endpoint, pid=os.getpid())
+    user = standing.user
+    event_log(LogEvent.DAEMON_STARTED, endpoint=listener.endpoint, pid=os.getpid(), user=user)
     try:
         yield
     finally:

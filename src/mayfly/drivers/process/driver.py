@@ -1,6 +1,7 @@
 """The daemon's end of the driver `process`: asks launchers for snapshots.
 
-    ProcessDriver    one launcher a runtime, started when it is first needed; runtimes' file trees
+    ProcessDriver    one launcher a runtime, started when it is first needed
+    Privilege        (`privilege`) starts launchers, makes runtimes' trees: itself, or the warden
     ProcessSnapshot  (`household`) one keeper's control socket
     ProcessIsolate   (`isolate`) one channel: event written, answer read, nothing between
 
@@ -11,10 +12,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import os
 import socket
-import subprocess
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,6 @@ from pathlib import Path
 
 import msgspec
 
-from mayfly.drivers import rootfs
 from mayfly.drivers.channel import (
     CONFIG,
     IMPORTED,
@@ -33,9 +31,10 @@ from mayfly.drivers.channel import (
     receive_with_pid,
 )
 from mayfly.drivers.process import cgroups, seccomp, syscalls
-from mayfly.drivers.process.household import KeeperLost, ProcessSnapshot
+from mayfly.drivers.process.household import ProcessSnapshot
 from mayfly.drivers.process.isolate import plain_word
 from mayfly.drivers.process.plan import HOST_UID_COUNT, HOST_UID_FIRST, CgroupPlan, Plan
+from mayfly.drivers.process.privilege import KeeperLost, Launcher, OwnPrivilege, Privilege
 from mayfly.drivers.process.surface import describe
 from mayfly.model import limits
 from mayfly.model.errors import SnapshotFailed, StorageFailed
@@ -46,13 +45,6 @@ from mayfly.ports.surface import Surface
 
 __all__ = ["DriverLimits", "ProcessDriver"]
 
-_GUEST = Path(__file__).parents[2] / "guest" / "bootstrap.py"
-_PACKAGE_ROOT = str(Path(__file__).parents[3])
-_LAUNCH = (
-    "import sys; sys.path.insert(0, sys.argv[3]);"
-    "from mayfly.drivers.process.launcher import main;"
-    "sys.path.remove(sys.argv[3]); main()"
-)
 _REMOVE_S = 20.0
 _IMPORT_FRAME_MAX = limits.ERROR_BYTES_MAX
 
@@ -86,6 +78,7 @@ class ProcessDriver:
         clock: Clock,
         driver_limits: DriverLimits | None = None,
         serve_doors: ServeDoors | None = None,
+        privilege: Privilege | None = None,
     ) -> None:
         """Make the driver.
 
@@ -97,26 +90,18 @@ class ProcessDriver:
             driver_limits: Bounds of the node.
             serve_doors: Takes the listeners of a snapshot's doors, in the spec's order, and owns
                 them; without it nobody is behind a door.
+            privilege: Does what the seal needs rights for; without it this process does.
         """
         self._runtimes = runtimes
-        self._folder = folder
         self._clock = clock
         self._limits = driver_limits or DriverLimits()
         self._serve_doors = serve_doors or _serve_nobody
         self._hub = Hub(asyncio.get_running_loop())
-        rootfs.sweep(folder)
-        self._rootless = os.geteuid() != 0
-        self._cgroup = cgroups.find(tag)
+        self._privilege = privilege or OwnPrivilege(folder, tag)
+        self._cgroup = self._privilege.cgroup
         self._abi = syscalls.landlock_abi()
-        architecture = syscalls.ARCHITECTURE
-        own_user = self._cgroup.version == 0
-        self._filters = {
-            doors: seccomp.compile_filter(
-                seccomp.load_policy(architecture, own_user=own_user, doors=doors), architecture
-            ).hex()
-            for doors in (False, True)
-        }
-        self._launchers: dict[str, _Launcher] = {}
+        self._filters = seccomp.programs(syscalls.ARCHITECTURE, own_user=self._cgroup.version == 0)
+        self._launchers: dict[str, Launcher] = {}
         self._roots: dict[str, asyncio.Future[Path]] = {}
         self._snapshots: set[ProcessSnapshot] = set()
         # Platforms of one machine take their functions' uids from different places of the range.
@@ -163,6 +148,7 @@ class ProcessDriver:
             bury_s=self._limits.bury_s,
             forget=self._snapshots.discard,
             serve_doors=self._serve_doors,
+            privilege=self._privilege,
         )
         self._snapshots.add(household)
         try:
@@ -269,7 +255,7 @@ class ProcessDriver:
         """Thousands of isolates take the kernel seconds to end; their folders go after them."""
         folders = set(self._cgroup.folders.values())
         while folders := {  # noqa: ASYNC110 - the kernel has no event for it
-            folder for folder in folders if not cgroups.remove(folder)
+            folder for folder in folders if not self._privilege.remove_cgroup(folder)
         }:
             await asyncio.sleep(0.05)
 
@@ -284,8 +270,8 @@ class ProcessDriver:
         memory_bytes = settings.memory_mib * limits.MIB
         return Plan(
             snapshot_id=spec.snapshot_id,
-            rootless=self._rootless,
-            host_uid=os.geteuid() if self._rootless else HOST_UID_FIRST + self._uids,
+            rootless=self._privilege.rootless,
+            host_uid=os.geteuid() if self._privilege.rootless else HOST_UID_FIRST + self._uids,
             root=str(root),
             binds=binds,
             tmp_bytes=settings.tmp_mib * limits.MIB,
@@ -310,9 +296,7 @@ class ProcessDriver:
         known = self._roots.get(name)
         if known is None or (known.done() and known.exception() is not None):
             runtime = self._runtime(name)
-            known = asyncio.get_running_loop().run_in_executor(
-                None, rootfs.build, runtime, self._folder
-            )
+            known = asyncio.get_running_loop().run_in_executor(None, self._privilege.build, runtime)
             self._roots[name] = known
         return await asyncio.shield(known)
 
@@ -324,66 +308,15 @@ class ProcessDriver:
             )
         return runtime
 
-    def _launcher(self, name: str) -> _Launcher:
+    def _launcher(self, name: str) -> Launcher:
         launcher = self._launchers.get(name)
         if launcher is not None and not launcher.alive():
             launcher.bury()
             launcher = None
         if launcher is None:
-            launcher = _Launcher(self._runtime(name).executable)
+            launcher = self._privilege.launch(self._runtime(name))
             self._launchers[name] = launcher
         return launcher
-
-
-class _Launcher:
-    """One launcher process and the socket to it."""
-
-    def __init__(self, executable: Path) -> None:
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            os.set_inheritable(theirs.fileno(), True)
-            command = [str(executable), "-I", "-S", "-c", _LAUNCH]
-            command += [str(theirs.fileno()), str(_GUEST), _PACKAGE_ROOT]
-            self._process = subprocess.Popen(  # noqa: S603 - our code, a configured interpreter
-                command,
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-        ours.setblocking(False)
-        self._socket = ours
-
-    def alive(self) -> bool:
-        return self._process.poll() is None
-
-    def bury(self) -> None:
-        """It is dead, or of no use any more."""
-        self._socket.close()
-        self._process.kill()
-        self._process.wait()
-
-    def request(self, plan: bytes, fds: list[int]) -> None:
-        try:
-            socket.send_fds(self._socket, [plan], fds)
-        except OSError as error:
-            if error.errno in (errno.EPIPE, errno.ECONNRESET):
-                # Dying: `alive` may not know yet.
-                self._process.kill()
-                self._process.wait()
-                raise KeeperLost("the launcher was killed") from error
-            raise SnapshotFailed(
-                f"the launcher takes no request ({os.strerror(error.errno or 0)}); try again"
-            ) from error
-
-    async def close(self) -> None:
-        self._socket.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(self._process.wait, 6)
-            return
-        self._process.kill()
-        await asyncio.to_thread(self._process.wait)
 
 
 def _serve_nobody(spec: SnapshotSpec, listeners: Sequence[socket.socket]) -> None:

@@ -22,7 +22,8 @@ import msgspec
 from mayfly.drivers.channel import Hub
 from mayfly.drivers.process import cgroups
 from mayfly.drivers.process.isolate import LOG_READ_COST_BYTES, ProcessIsolate, exit_reason
-from mayfly.drivers.process.memory import host_pids, memory_of
+from mayfly.drivers.process.memory import host_pids
+from mayfly.drivers.process.privilege import KeeperLost, Privilege
 from mayfly.drivers.process.traced import read_trace
 from mayfly.drivers.process.tracer import MESSAGE_BYTES_MAX, TRACED
 from mayfly.model import limits
@@ -43,10 +44,6 @@ _OUTPUT_BYTES = 65_536
 _LOOK_S = 0.05
 
 
-class KeeperLost(SnapshotFailed):
-    """The keeper, or the launcher that should have made it, ended without a word."""
-
-
 class ProcessSnapshot:
     """Port `Snapshot`, held by a keeper."""
 
@@ -65,6 +62,7 @@ class ProcessSnapshot:
         bury_s: float,
         forget: Callable[[ProcessSnapshot], None],
         serve_doors: ServeDoors,
+        privilege: Privilege,
     ) -> None:
         self.spec = spec
         self.nursery = nursery
@@ -79,6 +77,7 @@ class ProcessSnapshot:
         self._bury_s = bury_s
         self._forget = forget
         self._serve_doors = serve_doors
+        self._privilege = privilege
         self._facts = SnapshotFacts(0.0, 0)
         self._isolates: dict[int, ProcessIsolate] = {}
         self._asked: dict[int, float] = {}
@@ -114,7 +113,11 @@ class ProcessSnapshot:
 
     def memory(self) -> MemoryUse:
         """Of the snapshot's process."""
-        return memory_of(self._facts.pid)
+        return self.memory_of(self._facts.pid)
+
+    def memory_of(self, pid: int) -> MemoryUse:
+        """Of one process of the sandbox; zeros where it cannot be read."""
+        return self._privilege.memory_of(pid) if pid else MemoryUse()
 
     def when_gone(self, callback: Callable[[], object]) -> None:
         """Call back once the keeper is gone; the tenant's channel is then closed on this side."""
@@ -197,7 +200,7 @@ class ProcessSnapshot:
     async def _remove_folders(self) -> None:
         folders = set(self._folders)
         while folders := {  # noqa: ASYNC110 - the kernel has no event for it
-            folder for folder in folders if not cgroups.remove(folder)
+            folder for folder in folders if not self._privilege.remove_cgroup(folder)
         }:
             await asyncio.sleep(0.005)
 

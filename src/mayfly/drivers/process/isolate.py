@@ -29,7 +29,6 @@ from mayfly.drivers.channel import (
     Hub,
     frame,
 )
-from mayfly.drivers.process.memory import memory_of
 from mayfly.model import limits
 from mayfly.model.errors import IsolateLost
 from mayfly.model.function import Reuse
@@ -81,6 +80,10 @@ class Household(Protocol):
 
     def host_pid(self, namespace_pid: int) -> int:
         """The node's number of a process of the sandbox, 0 where it is not known."""
+        ...
+
+    def memory_of(self, pid: int) -> MemoryUse:
+        """Memory of a process of the sandbox, by its number on the node."""
         ...
 
     def isolate_ready(self, isolate: ProcessIsolate) -> None:
@@ -176,7 +179,7 @@ class ProcessIsolate:
 
     def memory(self) -> MemoryUse:
         """Of its process."""
-        return memory_of(self.pid)
+        return self._household.memory_of(self.pid)
 
     def buried(self, status: int) -> None:
         """The keeper says that it is gone, with this wait status."""

@@ -8,6 +8,9 @@ maps and is gone; so snapshots are made beside one another.
     daemon --Plan, (control, tenant, output)--> launcher --fork--> child --clone--> keeper
     --fork--> snapshot
 
+Where the daemon holds no privilege, the warden starts it with a `Charter` first, and no plan goes
+beyond that.
+
 The interpreter is warm: what a snapshot of the same Python needs is loaded here once, and shared
 by the fork.
 """
@@ -28,6 +31,7 @@ from mayfly.drivers.process.snapshot import record_fork_hooks
 _HOOKS = record_fork_hooks()
 
 from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls, tracer  # noqa: E402
+from mayfly.drivers.process.charter import CHARTERED, Charter, admit, find_folders  # noqa: E402
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E402
 
 _REQUEST_BYTES_MAX = 128 * 1024
@@ -45,6 +49,8 @@ def main() -> None:
     """Serve the socket whose number is the first argument until the daemon closes it."""
     requests = socket.socket(fileno=int(sys.argv[1]))
     requests.set_inheritable(False)
+    chartered = sys.argv[4:] == [CHARTERED]
+    charter = _receive_charter(requests) if chartered else None
     guest = _load_guest(sys.argv[2])
     _warm(guest)
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
@@ -55,17 +61,43 @@ def main() -> None:
         data, fds, _flags, _address = socket.recv_fds(requests, _REQUEST_BYTES_MAX, _DESCRIPTORS)
         if not data:
             break
-        plan = Plan.decode(data)
+        plan = _read(data, fds, charter)
+        if plan is None:
+            for fd in fds:
+                os.close(fd)
+            continue
         if len(folders) > _FOLDERS_MAX:
             folders = {folder for folder in folders if os.path.isdir(folder)}
         folders.update(plan.cgroup.folders.values())
         if os.fork() == 0:
             requests.close()
-            _make(plan, fds, guest)
+            _make(plan, fds, guest, charter)
         for fd in fds:
             os.close(fd)
     _clean_up(folders)
     os._exit(0)
+
+
+def _receive_charter(requests: socket.socket) -> Charter:
+    """From the warden, with the data folder, which becomes the current folder."""
+    data, fds, _flags, _address = socket.recv_fds(requests, _REQUEST_BYTES_MAX, 1)
+    os.fchdir(fds[0])
+    os.close(fds[0])
+    return Charter.decode(data)
+
+
+def _read(data: bytes, fds: list[int], charter: Charter | None) -> Plan | None:
+    """The plan, or None when whoever holds the daemon's end sent no plan."""
+    if charter is None:
+        return Plan.decode(data)
+    try:
+        plan = Plan.decode(data)
+        folders = set(plan.cgroup.folders.values())
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    bases = tuple(f"{base}/" for base in charter.cgroup_bases.values())
+    within = all(type(one) is str and one.startswith(bases) for one in folders)
+    return plan if within and len(fds) == _DESCRIPTORS else None
 
 
 def _load_guest(path: str) -> ModuleType:
@@ -109,14 +141,21 @@ def _clean_up(folders: set[str]) -> None:
             os.rmdir(base)
 
 
-def _make(plan: Plan, fds: list[int], guest: ModuleType) -> None:
+def _make(plan: Plan, fds: list[int], guest: ModuleType, charter: Charter | None) -> None:
     """In the launcher's child: make one snapshot's namespaces and keeper, then be gone."""
-    control, tenant = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    try:
+        control, tenant = socket.socket(fileno=fds[0]), socket.socket(fileno=fds[1])
+    except OSError:
+        os._exit(1)
     output = fds[2]
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     try:
+        if charter is not None:
+            admit(plan, charter)
         with seal.step("cgroup"):
             cgroup_fds = cgroups.make_snapshot_folder(plan)
+            if charter is not None:
+                cgroups.let_raise(plan, charter.service_uid)
         _prefer_as_victim()
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, _KEEPER_NICE)
@@ -128,7 +167,7 @@ def _make(plan: Plan, fds: list[int], guest: ModuleType) -> None:
             pid = syscalls.fork_into(flags)
         if pid == 0:
             ours.close()
-            _keep(plan, theirs, control, tenant, output, cgroup_fds, guest)
+            _keep(plan, theirs, control, tenant, output, cgroup_fds, guest, charter)
         theirs.close()
         control.close()
         _write_maps(plan, pid, ours)
@@ -167,9 +206,12 @@ def _keep(
     output: int,
     cgroup_fds: list[int],
     guest: ModuleType,
+    charter: Charter | None,
 ) -> None:
     """In the keeper: seal, fork the snapshot, keep."""
     try:
+        if charter is not None:
+            find_folders(plan, charter)
         listeners = seal.seal_keeper(plan, lambda: _ask_for_maps(sync))
         sync.close()
         _hand_over(control, listeners)

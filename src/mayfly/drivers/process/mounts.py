@@ -14,6 +14,7 @@ import os
 import stat
 
 from mayfly.drivers.process import doors, syscalls
+from mayfly.drivers.process.charter import FD_PREFIX
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9)}
@@ -38,6 +39,8 @@ def bind_root(plan: Plan) -> None:
     _bind(plan.root, plan.root)
     for source, target in plan.binds:
         _bind(source, plan.root + target)
+        if source.startswith(FD_PREFIX):
+            os.close(int(source.removeprefix(FD_PREFIX)))
 
 
 def _bind(source: str, target: str) -> None:

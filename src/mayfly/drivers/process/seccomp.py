@@ -86,6 +86,16 @@ def load_policy(
     return tuple(sorted(rules, key=lambda rule: rule.number))
 
 
+def programs(architecture: str, *, own_user: bool) -> dict[bool, str]:
+    """The compiled programs in hex, by whether the function has doors."""
+    return {
+        doors: compile_filter(
+            load_policy(architecture, own_user=own_user, doors=doors), architecture
+        ).hex()
+        for doors in (False, True)
+    }
+
+
 def _rule(name: str, row: dict[str, Any], architecture: str) -> Rule:
     return Rule(
         name=name,

@@ -32,6 +32,7 @@ _NUMBERS = {
     "fsopen": 430,
     "fsconfig": 431,
     "fsmount": 432,
+    "openat2": 437,
     "mount_setattr": 442,
     "landlock_create_ruleset": 444,
     "landlock_add_rule": 445,
@@ -55,6 +56,7 @@ OPEN_TREE_CLONE = 1
 OPEN_TREE_CLOEXEC = os.O_CLOEXEC
 MOVE_MOUNT_F_EMPTY_PATH = 4
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC = 0x1, 0x2, 0x4, 0x8
+RESOLVE_NO_MAGICLINKS, RESOLVE_NO_SYMLINKS, RESOLVE_BENEATH = 0x2, 0x4, 0x8
 AT_FDCWD = -100
 AT_EMPTY_PATH = 0x1000
 AT_RECURSIVE = 0x8000
@@ -182,6 +184,14 @@ def pivot_root(new_root: str, put_old: str) -> None:
 def open_tree(path: str) -> int:
     """open_tree(2): a detached copy of the mount at `path`; the caller owns the descriptor."""
     return _call("open_tree", AT_FDCWD, os.fsencode(path), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC)
+
+
+def open_beneath(folder_fd: int, path: str) -> int:
+    """openat2(2): the folder at `path` below `folder_fd`, reached without any link (O_PATH)."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+    resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS
+    how = ctypes.create_string_buffer(struct.pack("<QQQ", flags, 0, resolve), 24)
+    return _call("openat2", folder_fd, os.fsencode(path), how, 24)
 
 
 def move_mount(fd: int, target: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mayfly.config import find_runtimes
-from mayfly.drivers.process import driver as driver_module
+from mayfly.drivers.process import starting
 from mayfly.model.function import Reuse
 from mayfly.testing.ids import SeededIds
 from tests.support.bench import Bench, births
@@ -53,9 +53,9 @@ async def test_an_older_kernel_mounts_proc_from_inside(
     """Before Linux 6.17 no mount option names another pid namespace."""
     write(LOOKS)
     refuse = "import mayfly.drivers.process.mounts as m; m.proc_of = lambda _: m.os.open('/no', 0)"
-    older = driver_module._LAUNCH.replace("; main()", f"; {refuse}; main()")
-    assert older != driver_module._LAUNCH
-    monkeypatch.setattr(driver_module, "_LAUNCH", older)
+    older = starting.LAUNCH.replace("; main()", f"; {refuse}; main()")
+    assert older != starting.LAUNCH
+    monkeypatch.setattr(starting, "LAUNCH", older)
     async with process_driver() as driver:
         bench = Bench(driver, task, RUNTIME, kill_snapshot, SeededIds(1))
         for _ in range(3):
