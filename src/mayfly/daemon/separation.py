@@ -93,16 +93,16 @@ def find_user(settings: Config) -> User | None:
     """
     wanted = settings.user
     try:
-        found = pwd.getpwnam(wanted or ACCOUNT)
-    except KeyError:
-        if wanted.isdecimal() and 0 <= int(wanted) < 1 << 31:
-            return User(int(wanted), int(wanted), wanted) if int(wanted) else None
-        if wanted:
+        numbered = wanted.isdecimal()
+        found = pwd.getpwuid(int(wanted)) if numbered else pwd.getpwnam(wanted or ACCOUNT)
+    except (KeyError, OverflowError):
+        if wanted and not (wanted.isdecimal() and int(wanted) < 1 << 31):
             raise InvalidParameter(
                 f'user = "{wanted}" is no account of this machine; make it with `useradd --system '
                 f"{wanted}`, or leave it out"
             ) from None
         uid = _UID_FIRST + zlib.crc32(str(settings.data).encode()) % _UID_COUNT
+        uid = int(wanted or uid)
         return User(uid, uid, str(uid))
     return User(found.pw_uid, found.pw_gid, found.pw_name) if found.pw_uid else None
 

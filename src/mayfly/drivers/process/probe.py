@@ -21,7 +21,7 @@ from mayfly.drivers.process.plan import CgroupPlan
 _NO_NAMESPACES = {
     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns": (
         "1",
-        "AppArmor restricts them: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+        "AppArmor restricts them: install packaging/apparmor/mayfly (docs/reference/service.md)",
     ),
     "/proc/sys/kernel/unprivileged_userns_clone": (
         "0",
