@@ -4,6 +4,7 @@ The daemon writes two files, readable by its owner alone:
 
     endpoint.json  {"endpoint": "http://127.0.0.1:9000", "pid": 4711, "started_ms": ...}
                    with TLS also {"certificate": PATH, "fingerprint": "AB:...", "self_signed": true}
+                   "user": whom it runs as, "root_because": why that is root, or ""
     key.json       {"access_key_id": ..., "secret_access_key": ...}
 """
 
@@ -34,6 +35,8 @@ class Platform:
         certificate: The file of the one that it shows, or None where it speaks plain HTTP.
         fingerprint: Of that, SHA-256 in hexadecimal with colons.
         self_signed: It was made by the platform; clients must be told to trust it.
+        user: Whom it runs as.
+        root_because: Why root itself serves HTTP, or "" when it does not.
     """
 
     data: Path
@@ -42,6 +45,8 @@ class Platform:
     certificate: Path | None = None
     fingerprint: str = ""
     self_signed: bool = False
+    user: str = ""
+    root_because: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
@@ -119,6 +124,8 @@ def find(data: Path) -> Platform | None:
         Path(certificate) if certificate else None,
         document.text(found, "fingerprint"),
         found.get("self_signed") is True,
+        document.text(found, "user"),
+        document.text(found, "root_because"),
     )
 
 

@@ -118,3 +118,13 @@ def test_on_this_machine_the_probe_tells_all_that_is_explained(call: Call) -> No
     told = json.loads(call("doctor", "--json").out)
     assert set(WHOLE) <= set(told["probe"])
     assert f"python{sys.version_info.major}.{sys.version_info.minor}" in told["probe"]["runtimes"]
+
+
+def test_root_is_told_whether_a_daemon_gives_its_rights_up(call: Call, probed: Probed) -> None:
+    probed(root=True, separation={"user": "mayfly", "root_because": ""})
+    assert "becomes the user mayfly" in call("doctor").out
+    probed(root=True, separation={"user": "root", "root_because": "a closed home"})
+    done = call("doctor")
+    assert done.code == 0
+    assert "stays root: a closed home" in done.out
+    assert "service.md" in done.out

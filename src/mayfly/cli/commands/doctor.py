@@ -30,6 +30,7 @@ from mayfly.config import find_runtimes
 print(json.dumps({name: str(one.executable) for name, one in find_runtimes().items()}))
 """
 _RUNTIMES = ("-c", _LIST_RUNTIMES)
+_SEPARATION = ("-m", "mayfly.daemon.separation")
 _PROBE_TIMEOUT_S = 60
 _KERNEL_MIN = (5, 13)
 _LANDLOCK_NETWORK_ABI = 4
@@ -68,6 +69,8 @@ def command(ctx: click.Context, *, as_json: bool) -> None:
         probed = _ask(_PROBE)
         if "runtimes" not in probed:
             probed = {**probed, "runtimes": _ask(_RUNTIMES)}
+        if probed.get("root") is True and "separation" not in probed:
+            probed = {**probed, "separation": _ask(_SEPARATION)}
     findings = (*examine(probed), _tls())
     stops = [one.name for one in findings if one.vital and not one.ok]
     if as_json:
@@ -88,6 +91,7 @@ def examine(probed: document.Document) -> Sequence[Finding]:
         _runtimes(probed),
         _landlock(probed),
         *_cgroups(probed),
+        *_separation(probed),
         _microvm(probed),
     )
 
@@ -116,7 +120,7 @@ def _namespaces(probed: document.Document) -> Finding:
         found="yes" if ok else (document.text(told, "why") or "refused") + by_root,
         lost="an ordinary user cannot seal a function",
         remedy="`sysctl kernel.unprivileged_userns_clone=1 user.max_user_namespaces=15000`, on "
-        "Ubuntu also `sysctl kernel.apparmor_restrict_unprivileged_userns=0`; or run as root",
+        "Ubuntu install packaging/apparmor/mayfly (docs/reference/service.md); or run as root",
         vital=True,
     )
 
@@ -195,6 +199,24 @@ def _controller(told: document.Document, version: int) -> str:
     if told.get("ok") is True:
         return f"yes, v{version}"
     return document.text(told, "why") or ("not writable" if version else "no cgroups")
+
+
+def _separation(probed: document.Document) -> Sequence[Finding]:
+    """For root alone: whether a daemon that it starts gives its rights up."""
+    told = document.part(probed, "separation")
+    if not told:
+        return ()
+    why, user = document.text(told, "root_because"), document.text(told, "user")
+    found = f"a daemon becomes the user {user}" if not why else f"a daemon stays root: {why}"
+    return (
+        _finding(
+            "privilege separation",
+            ok=not why,
+            found=found,
+            lost="what parses HTTP is root",
+            remedy="docs/reference/service.md tells where to install and where to keep the data",
+        ),
+    )
 
 
 def _microvm(probed: document.Document) -> Finding:

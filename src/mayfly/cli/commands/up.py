@@ -24,6 +24,8 @@ _START_TIMEOUT_S = 30.0
 _POLL_S = 0.02
 _LOG_LINES = 12
 LOG_NAME = "daemon.log"
+# The folder may be the service user's, and this be root: no link is followed out of it.
+_LOG_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
 DAEMON = (sys.executable, "-m", "mayfly.daemon")
 
 
@@ -63,7 +65,7 @@ def usage(platform: running.Platform) -> str:
     env = _with_data("mayfly env", platform.data)
     return (
         f"Mayfly is up at {platform.endpoint}, its data in {platform.data}\n"
-        f"{_certificate(platform)}"
+        f"{_certificate(platform)}{_rights(platform)}"
         f'  for boto3, the AWS CLI and others:  eval "$({env})"\n'
         f"  put a function into service:        {deploy}\n"
         f"  stop:                               {_with_data('mayfly down', platform.data)}"
@@ -77,6 +79,15 @@ def _certificate(platform: running.Platform) -> str:
     if platform.self_signed:
         told += f"  made here; clients are to trust:    {platform.certificate}\n"
     return told
+
+
+def _rights(platform: running.Platform) -> str:
+    """For root alone: whether what serves HTTP is root as well."""
+    if os.geteuid() != 0 or not platform.user:
+        return ""
+    if platform.root_because:
+        return f"  all of it runs as root:             {platform.root_because}\n"
+    return f"  it gave root's rights up, and is:   {platform.user}\n"
 
 
 def _with_data(typed: str, data: Path) -> str:
@@ -104,7 +115,7 @@ def _make_folder(data: Path) -> None:
 def _start_detached(arguments: list[str], data: Path) -> running.Platform:
     log = data / LOG_NAME
     try:
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        descriptor = os.open(log, _LOG_FLAGS, 0o600)
     except OSError as error:
         raise Failed(
             f"{log} cannot be written ({error.strerror}); name another data folder with --data"
