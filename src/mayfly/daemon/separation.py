@@ -11,12 +11,14 @@ daemon that was taken over, so no link in it is followed.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import logging
 import os
 import pwd
 import sys
+import termios
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -223,6 +225,7 @@ def _part(settings: Config, user: User, verdict: Verdict) -> tuple[Config, Warde
 
 
 def _become(user: User) -> None:
+    """Give up every right, in an order in which each can still be given up."""
     os.setgroups([])
     syscalls.drop_bounding_set(frozenset())
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
@@ -232,8 +235,21 @@ def _become(user: User) -> None:
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
     # Its memory holds keys: no other process of this user, an installer for instance, may read it.
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    _leave_terminal()
     if os.getresuid() != (user.uid,) * 3 or os.getgroups():
         raise SnapshotFailed(f"this process did not become the user {user.name}")
+
+
+def _leave_terminal() -> None:
+    """Whoever is on root's terminal may type there (ioctl_tty(2), TIOCSTI); Ctrl-C comes still."""
+    if os.getsid(0) == os.getpid():
+        return
+    with contextlib.suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(terminal, termios.TIOCNOTTY)
+        finally:
+            os.close(terminal)
 
 
 def _own_name() -> str:

@@ -121,6 +121,15 @@ def _open(path: str, here: str) -> int:
     return syscalls.open_beneath(syscalls.AT_FDCWD, path.removeprefix(here))
 
 
+def is_snapshots(folder: object, charter: Charter) -> bool:
+    """Whether it is, or could be, the cgroup of a snapshot: one name below a base."""
+    if not isinstance(folder, str):
+        return False
+    base, _, name = folder.rpartition("/")
+    known = base in charter.cgroup_bases.values()
+    return known and 0 < len(name) <= _ID_LENGTH_MAX and set(name) <= _LOWER
+
+
 def _require_root_made(*folders: str) -> None:
     for folder in folders:
         status = os.lstat(folder)

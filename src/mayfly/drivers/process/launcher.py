@@ -31,7 +31,7 @@ from mayfly.drivers.process.snapshot import record_fork_hooks
 _HOOKS = record_fork_hooks()
 
 from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls, tracer  # noqa: E402
-from mayfly.drivers.process.charter import CHARTERED, Charter, admit, find_folders  # noqa: E402
+from mayfly.drivers.process.charter import CHARTERED, Charter, admit, find_folders, is_snapshots  # noqa: E402
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E402
 
 _REQUEST_BYTES_MAX = 128 * 1024
@@ -95,8 +95,8 @@ def _read(data: bytes, fds: list[int], charter: Charter | None) -> Plan | None:
         folders = set(plan.cgroup.folders.values())
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    bases = tuple(f"{base}/" for base in charter.cgroup_bases.values())
-    within = all(type(one) is str and one.startswith(bases) for one in folders)
+    # They are removed at the end, so they are looked at before anything else is.
+    within = all(is_snapshots(one, charter) for one in folders)
     return plan if within and len(fds) == _DESCRIPTORS else None
 
 

@@ -27,7 +27,7 @@ from typing import NoReturn
 
 from mayfly.drivers import rootfs
 from mayfly.drivers.process import cgroups
-from mayfly.drivers.process.charter import CHARTERED, Charter
+from mayfly.drivers.process.charter import CHARTERED, Charter, is_snapshots
 from mayfly.drivers.process.memory import memory_of
 from mayfly.drivers.process.starting import start_launcher
 from mayfly.model.errors import SnapshotFailed, StorageFailed
@@ -37,7 +37,6 @@ _TERMS_BYTES_MAX = 256 * 1024
 REQUEST_BYTES_MAX = 4_096
 _ANCESTORS_MAX = 16
 _END_S = 7.0
-_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz0123456789")
 
 
 class Refused(Exception):
@@ -173,10 +172,8 @@ class Warden:
         return [use.private_kib, use.proportional_kib]
 
     def _remove(self, folder: str) -> bool:
-        for base in self._charter.cgroup_bases.values():
-            name = folder.removeprefix(f"{base}/")
-            if folder == base or (name != folder and name and set(name) <= _LOWER):
-                return cgroups.remove(folder)
+        if folder in self._charter.cgroup_bases.values() or is_snapshots(folder, self._charter):
+            return cgroups.remove(folder)
         raise Refused("not a cgroup of ours")
 
     def _reap(self) -> None:
