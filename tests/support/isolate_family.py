@@ -17,8 +17,9 @@ from pathlib import Path
 from mayfly.daemon.world import RealClock
 from mayfly.drivers.channel import READY, Hub, frame
 from mayfly.drivers.process.isolate import ProcessIsolate
+from mayfly.drivers.process.memory import memory_of
 from mayfly.model.function import Reuse
-from mayfly.ports import Clock, Nursery
+from mayfly.ports import Clock, MemoryUse, Nursery
 from mayfly.testing.driver import FakeDriver
 from mayfly.testing.ids import SeededIds
 from tests.support.bench import Bench, Watcher
@@ -67,6 +68,9 @@ class Family:
 
     def host_pid(self, namespace_pid: int) -> int:
         return namespace_pid
+
+    def memory_of(self, pid: int) -> MemoryUse:
+        return memory_of(pid)
 
     async def park(self) -> None:
         self.channel.sendall(frame(READY))
