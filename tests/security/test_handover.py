@@ -143,7 +143,7 @@ def test_the_key_of_the_secrets_is_the_service_users_and_stays_the_same(
 def test_what_root_acts_on_is_roots_to_say(data: Path, line: str) -> None:
     written = data / "config.toml"
     written.write_text(line)
-    assert config.load({"data": str(data)}, {})
+    assert config.load({"data": str(data)}, {}).data == data
     os.chown(written, UID, UID)
     with pytest.raises(InvalidParameter, match="not root's"):
         config.load({"data": str(data)}, {})

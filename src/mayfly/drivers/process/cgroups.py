@@ -160,17 +160,6 @@ def _hand_over(folder: str, uid: int) -> None:
         os.chown(f"{folder}/{name}", uid, uid)
 
 
-_BOUNDS = ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes", "memory.max")
-
-
-def let_raise(plan: Plan, uid: int) -> None:
-    """Let the daemon's user raise the memory bound of a snapshot, as `Room` does."""
-    for folder in plan.cgroup.folders.values():
-        for name in _BOUNDS:
-            with contextlib.suppress(FileNotFoundError):
-                os.chown(f"{folder}/self/{name}", uid, -1)
-
-
 def _limit(
     leaf: str, controller: str, plan: Plan, extra_bytes: int, dir_fd: int | None = None
 ) -> None:
@@ -227,7 +216,7 @@ class Room:
             self._count *= 2
         limit = str(self._memory_bytes + self.overhead_bytes)
         for folder in self._folders:
-            for name in _BOUNDS:
+            for name in ("memory.memsw.limit_in_bytes", "memory.limit_in_bytes", "memory.max"):
                 # Where it may not be raised, births fail one by one and say so.
                 with contextlib.suppress(OSError):
                     write(f"{folder}/self/{name}", limit, missing_ok=True)

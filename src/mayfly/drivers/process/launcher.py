@@ -31,7 +31,14 @@ from mayfly.drivers.process.snapshot import record_fork_hooks
 _HOOKS = record_fork_hooks()
 
 from mayfly.drivers.process import cgroups, keeper, seal, snapshot, syscalls, tracer  # noqa: E402
-from mayfly.drivers.process.charter import CHARTERED, Charter, admit, find_folders, is_snapshots  # noqa: E402
+from mayfly.drivers.process.charter import (  # noqa: E402
+    CHARTERED,
+    Charter,
+    admit,
+    find_folders,
+    is_snapshots,
+    let_raise,
+)
 from mayfly.drivers.process.plan import ISOLATE_UID, Plan, StepFailed  # noqa: E402
 
 _REQUEST_BYTES_MAX = 128 * 1024
@@ -155,7 +162,7 @@ def _make(plan: Plan, fds: list[int], guest: ModuleType, charter: Charter | None
         with seal.step("cgroup"):
             cgroup_fds = cgroups.make_snapshot_folder(plan)
             if charter is not None:
-                cgroups.let_raise(plan, charter.service_uid)
+                let_raise(plan, charter.service_uid)
         _prefer_as_victim()
         with contextlib.suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, 0, _KEEPER_NICE)
