@@ -101,10 +101,9 @@ async def open_rooms(
     standing: Standing, listener: Listener, stop: asyncio.Event, stack: contextlib.AsyncExitStack
 ) -> Rooms:
     """Open every room, in the order in which they need one another; `stack` closes them."""
-    settings = standing.settings
-    data, clock, ids, metrics = settings.data, RealClock(), RealIds(), Metrics()
-    keys, triggers = Keys.open(data / "key.json"), Triggers()
-    runtimes = configuration.find_runtimes()
+    settings, data = standing.settings, standing.settings.data
+    clock, ids, metrics, triggers = RealClock(), RealIds(), Metrics(), Triggers()
+    keys, runtimes = Keys.open(data / "key.json"), configuration.find_runtimes()
     store, outbox = await SqliteStore.open(data / "mayfly.db"), Outbox()
     stack.push_async_callback(store.close)
     registry, backlog = await SqliteRegistry.open(store), await SqliteBacklog.open(store, outbox)
