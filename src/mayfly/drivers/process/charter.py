@@ -168,6 +168,7 @@ def _is_within(plan: Plan, charter: Charter) -> bool:
         and plan.filter_hex in charter.filters
         and plan.cgroup.version == charter.cgroup_version
         and plan.cgroup.folders == {key: f"{base}/{plan.snapshot_id}" for key, base in bases}
+        and type(getattr(plan, "trace", False)) is bool
         and len(plan.doors) <= _DOORS_MAX
         and all(_is_door(*one) for one in plan.doors)
     )
