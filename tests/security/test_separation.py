@@ -47,7 +47,8 @@ def _household(platform: Platform) -> dict[str, int]:
         for one in _children(daemon)
         if b"process.warden" in Path(f"/proc/{one}/cmdline").read_bytes()
     ]
-    launcher = _children(warden)[0]
+    # The newest runtime's launcher is warmed up as well; it keeps nothing yet.
+    launcher = next(one for one in _children(warden) if _children(one))
     keeper = _children(launcher)[0]
     return {
         "daemon": daemon,
