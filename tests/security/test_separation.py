@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,14 +135,17 @@ def test_the_memory_of_sandboxes_is_still_told(separated: Functions) -> None:
 def test_a_killed_daemon_takes_the_warden_and_the_launchers_with_it() -> None:
     need_root()
     platform = start_daemon(platform_folder(), separated=True)
-    with Functions(platform) as functions:
+    try:
+        functions = Functions(platform)
         assert functions.call(functions.make({"app.py": SOURCE}), 1).value == 1
-    found = _household(platform)
-    ends = [os.pidfd_open(found[one]) for one in ("warden", "launcher", "keeper")]
-    platform.process.kill()
-    platform.process.wait()
+        found = _household(platform)
+        ends = [os.pidfd_open(found[one]) for one in ("warden", "launcher", "keeper")]
+    finally:
+        platform.process.kill()
+        platform.process.wait()
     for end in ends:
         _await_end(end)
+    shutil.rmtree(platform.data.parent)
 
 
 def _await_end(pidfd: int) -> None:

@@ -102,7 +102,6 @@ class Builder(Protocol):
         """
         ...
 
-
     async def look(self, archive: bytes) -> BuiltFunction:
         """What `deploy` would make of the upload; nothing of it is kept or installed.
 
