@@ -19,6 +19,8 @@ from mayfly.model.limits import LOG_BYTES_PER_CALL_MAX
 
 # What the runtime did not survive is reported as a status; a handler's own exception is not.
 _STATUS_PREFIXES = ("Runtime.", "Sandbox.", "Extension.")
+# The handler does not know of it, and where no caller waits nobody else would be told.
+_TOO_LARGE = "Function.ResponseSizeTooLarge"
 
 CUT_NOTICE = (
     f"[mayfly] this call printed more than {LOG_BYTES_PER_CALL_MAX} bytes; the rest is not kept\n"
@@ -73,8 +75,8 @@ def end_lines(
 
 
 def failure_line(error_type: str, document: bytes) -> bytes:
-    """What ended the runtime, in its document's words; b"" when the handler itself raised."""
-    if not error_type.startswith(_STATUS_PREFIXES):
+    """What ended the runtime, or refused the answer; b"" when the handler itself raised."""
+    if not error_type.startswith((*_STATUS_PREFIXES, _TOO_LARGE)):
         return b""
     try:
         message = json.loads(document)["errorMessage"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from mayfly.engine.journal import end_lines, init_start_line, start_line
+from mayfly.engine.journal import end_lines, failure_line, init_start_line, start_line
 
 ID = "7f0c1c1e-0000-4000-8000-000000000000"
 
@@ -64,3 +64,12 @@ def test_a_crash_is_a_status_with_its_type() -> None:
 
 def test_a_handlers_own_exception_is_no_status() -> None:
     assert b"Status" not in _report("KeyError")
+
+
+@pytest.mark.parametrize("error_type", ["Runtime.ExitError", "Function.ResponseSizeTooLarge"])
+def test_what_the_handler_cannot_know_has_a_line(error_type: str) -> None:
+    assert failure_line(error_type, b'{"errorMessage": "why"}') == b"why\n"
+
+
+def test_a_handlers_own_exception_has_no_line_beside_its_traceback() -> None:
+    assert failure_line("ValueError", b'{"errorMessage": "why"}') == b""
