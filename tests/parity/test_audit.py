@@ -281,6 +281,29 @@ def test_findings_name_what_breaks_each_rule(platform: Platform) -> None:
     }
 
 
+def test_a_webhook_that_was_made_by_hand_is_an_entry_too(platform: Platform) -> None:
+    name = platform.new_name()
+    manifest = f'[function]\nname = "{name}"\nhandler = "app.handler"\n'
+    own = '[[trigger]]\ntype = "webhook"\nscheme = "none"\n'
+    assert "error" not in deploy(platform, {"mayfly.toml": manifest + own, "app.py": PROBE})
+    assert len(entries(platform, name)) == 1
+    made = json.dumps({"function": name, "scheme": "none"}).encode()
+    ask(platform, "PUT", f"/_mayfly/v1/webhooks/{name}-hand", made)
+    assert len(entries(platform, name)) == 2
+    assert "error" not in deploy(platform, {"mayfly.toml": manifest, "app.py": PROBE})
+    assert entries(platform, name) == [f"webhook name={name}-hand scheme=none"]
+
+
+def entries(platform: Platform, name: str) -> list[str]:
+    """The triggers, all of them webhooks that are open; the rule names each."""
+    told = audit(platform, name)
+    found = told["findings"]
+    assert isinstance(found, list)
+    broken = {one["rule"]: list(one["what"]) for one in found}
+    assert facts(told)["triggers"] == broken["webhook-open"]
+    return broken["webhook-open"]
+
+
 def test_an_unknown_function_has_no_audit(platform: Platform) -> None:
     assert ask(platform, "GET", "/_mayfly/v1/audit/nobody").status == 404
     rules = json.loads(ask(platform, "GET", "/_mayfly/v1/audit").body)["rules"]

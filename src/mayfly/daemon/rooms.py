@@ -151,7 +151,8 @@ async def open_rooms(
     events = await open_events(base, stack)
     if events.secrets is not None:
         grants.use_secrets(events.secrets, engine.renew)
-    audit = AuditControl(driver, grants.preview, pids_max=settings.pids_max)
+    webhooks = events.webhooks.all_nowait if events.webhooks is not None else tuple
+    audit = AuditControl(driver, grants.preview, webhooks, pids_max=settings.pids_max)
     further = {**audit.routes, **LearnControl(grants.record, engine.rehearse).routes}
     services = _services(platform, events, further)
     await open_triggers(triggers, platform, store, services, events)

@@ -9,7 +9,7 @@ is made or started, and no value of a key, a secret or a variable is read.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 from mayfly.api.control.audit_facts import audit_facts
 from mayfly.api.control.audit_form import audit_rows
@@ -18,6 +18,7 @@ from mayfly.api.control.routes import Call, Routes
 from mayfly.engine.bounds import pids_of
 from mayfly.model import granting
 from mayfly.model.function import Function
+from mayfly.model.webhook import Webhook
 from mayfly.ports import Driver, SnapshotSpec, Surroundings
 
 FORMAT = 1
@@ -28,14 +29,21 @@ class AuditControl:
 
     Args:
         preview: What a snapshot of the function would be given, without values of secrets.
+        webhooks: All that there are, by whomever they were made.
         pids_max: As the engine has it.
     """
 
     def __init__(
-        self, driver: Driver, preview: Callable[[Function], Surroundings], *, pids_max: int
+        self,
+        driver: Driver,
+        preview: Callable[[Function], Surroundings],
+        webhooks: Callable[[], Sequence[Webhook]],
+        *,
+        pids_max: int,
     ) -> None:
         self._driver = driver
         self._preview = preview
+        self._webhooks = webhooks
         self._pids_max = pids_max
 
     @property
@@ -48,7 +56,7 @@ class AuditControl:
         given = self._preview(function)
         surface = await self._driver.surface(self._spec(call, function, given))
         url = call.platform.registry.url_nowait(function.name)
-        triggers = call.platform.triggers.shown_nowait(function.name)
+        triggers = self._triggers(call, function.name)
         facts = audit_facts(function, surface, given, url=url, triggers=triggers)
         await call.reply(
             {
@@ -67,6 +75,22 @@ class AuditControl:
                 },
             }
         )
+
+    def _triggers(self, call: Call, name: str) -> Sequence[Mapping[str, object]]:
+        """Those of the manifest, and the webhooks that were made by hand: they call it as well."""
+        own = call.platform.triggers.shown_nowait(name)
+        known = {one.get("name", name) for one in own if one["type"] == "webhook"}
+        others = [
+            one for one in self._webhooks() if one.function_name == name and one.name not in known
+        ]
+        return [
+            *own,
+            *(
+                {"type": "webhook", "scheme": one.scheme.value, "name": one.name}
+                | ({"secret": one.secret_name} if one.secret_name else {})
+                for one in others
+            ),
+        ]
 
     def _spec(self, call: Call, function: Function, given: Surroundings) -> SnapshotSpec:
         code, store = function.code, call.platform.code

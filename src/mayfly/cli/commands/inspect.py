@@ -57,7 +57,7 @@ def _lines(function: document.Document) -> list[tuple[str, str]]:
         ("latency", _latency(counted)),
     ]
     lines += _list("grants", document.texts(function, "grants"), "none: it reaches nothing")
-    lines += _list("triggers", trigger_lines(function), "none: it is called by name")
+    lines += _list("triggers", trigger_lines(function), "none in its mayfly.toml")
     lines += _list("environment", _pairs(function, "environment"), "none")
     return lines + _list("tags", _pairs(function, "tags"), "none")
 
