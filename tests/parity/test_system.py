@@ -212,15 +212,13 @@ def test_what_was_removed_by_other_hands_is_forgotten(shop: Shop) -> None:
 
 
 def test_a_run_that_fails_half_way_is_gone_on_with(shop: Shop) -> None:
-    (shop.folder / "worker" / "mayfly.toml").write_text(
-        MANIFEST.format(memory=128) + '[[trigger]]\ntype = "object"\nbucket = "nowhere"\n'
-    )
+    shop.write(WHOLE.replace("0 2 * * ? *", "0 2 * * ? 2001"))
     done = shop.run("apply")
     assert done.returncode == 1
-    assert 'no bucket "nowhere"' in done.stderr
+    assert "It never comes true again" in done.stderr
     assert "  + table     orders, done\n" in done.stdout
     shop.write(WHOLE)
-    assert changes(shop) == [("create", "function", "worker"), ("create", "schedule", "nightly")]
+    assert changes(shop) == [("create", "schedule", "nightly")]
     shop.apply()
     shop.write('[system]\nname = "shop"\n')
     shop.apply()
@@ -251,4 +249,35 @@ def test_a_wrong_manifest_fails_the_plan_before_anything_is_made(shop: Shop) -> 
     done = shop.run("plan")
     assert done.returncode == 1
     assert "there is no secret hook-key" in done.stderr
+    assert shop.platform.client("s3").list_buckets()["Buckets"] == []
+
+
+@pytest.mark.parametrize(
+    ("manifest", "why"),
+    [
+        ('[[trigger]]\ntype = "queue"\nqueue = "male"\n', 'the queue "male", neither declared nor'),
+        (
+            '[[trigger]]\ntype = "table"\ntable = "orders"\non_failure = "bucket:lost"\n',
+            'the bucket "lost", neither declared nor',
+        ),
+        (
+            '[[trigger]]\ntype = "webhook"\nscheme = "github"\nsecret = "hok"\n',
+            '"hok", there is no such secret: `mayfly secret set hok`',
+        ),
+        (
+            '[grants]\nsecrets = ["kee"]\n',
+            '"kee", there is no such secret: `mayfly secret set kee`',
+        ),
+    ],
+)
+def test_what_a_function_needs_is_missed_before_anything_is_made(
+    shop: Shop, manifest: str, why: str
+) -> None:
+    shop.write(WHOLE)
+    head = '[function]\nname = "worker"\nhandler = "app.handler"\n'
+    (shop.folder / "worker" / "mayfly.toml").write_text(head + manifest)
+    for verb in ("plan", "apply"):
+        done = shop.run(verb)
+        assert done.returncode == 1
+        assert why in done.stderr
     assert shop.platform.client("s3").list_buckets()["Buckets"] == []

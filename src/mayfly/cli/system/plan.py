@@ -21,6 +21,7 @@ from mayfly.cli.system.buckets import Buckets
 from mayfly.cli.system.declared import KINDS, Reader, Resource, System
 from mayfly.cli.system.functions import Functions, compared, missing_secrets, read_secret
 from mayfly.cli.system.kind import Kind, Settings, is_absent
+from mayfly.cli.system.needs import Need, needs_of
 from mayfly.cli.system.queues import Queues
 from mayfly.cli.system.schedules import Schedules
 from mayfly.cli.system.tables import Tables
@@ -99,7 +100,8 @@ def make_plan(client: Client, system: System, *, prune_data: bool) -> Plan:
     """Compare what is declared with what is there; nothing is changed.
 
     Raises:
-        Failed: Something cannot be, such as another key for a table, or a secret is missing.
+        Failed: Something cannot be, such as another key for a table, or something is missing that
+            a secret, a grant, a trigger or a dead letter names.
     """
     secrets = {one.name: one for one in system.resources if one.kind == "secret"}
     missing = missing_secrets(client, secrets)
@@ -110,8 +112,9 @@ def make_plan(client: Client, system: System, *, prune_data: bool) -> Plan:
         )
     wanted = [one for one in system.resources if one.kind in _MADE]
     steps = [step for one in wanted if (step := _compare(client, one)) is not None]
-    made = _made_before(client, system.name)
     declared = {(one.kind, one.name) for one in wanted}
+    _require(client, steps, declared)
+    made = _made_before(client, system.name)
     lost: set[Thing] = set()
     for kind, name in sorted(made - declared, key=_removal_order):
         step = _leave(client, kind, name, prune_data=prune_data)
@@ -165,6 +168,38 @@ def form_of(plan: Plan) -> dict[str, object]:
             for step in plan.steps
         ],
     }
+
+
+def _require(client: Client, steps: list[Step], declared: set[Thing]) -> None:
+    """Refuse a plan whose way would end half way, for want of something. Raises Failed."""
+    needs = [
+        need
+        for step in steps
+        for need in needs_of(step.kind, step.name, {one.what: one.new for one in step.differences})
+    ]
+    keys = {one.name: Resource(one.kind, one.name) for one in needs if one.kind == "secret"}
+    secrets = missing_secrets(client, keys)
+    missing = [
+        need.said()
+        for need in needs
+        if (
+            need.name in secrets
+            if need.kind == "secret"
+            else (need.kind, need.name) not in declared and not _exists(client, need)
+        )
+    ]
+    if missing:
+        raise Failed("; ".join(dict.fromkeys(missing)))
+
+
+def _exists(client: Client, need: Need) -> bool:
+    try:
+        _MADE[need.kind].holds_data(client, need.name)
+    except Refused as error:
+        if is_absent(error):
+            return False
+        raise
+    return True
 
 
 def _compare(client: Client, wanted: Resource) -> Step | None:
