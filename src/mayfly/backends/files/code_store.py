@@ -154,7 +154,7 @@ class FileCodeStore:
             for folder in (self._archives, self._trees, self._dependencies):
                 folder.mkdir(mode=0o755, parents=True, exist_ok=True)
                 for left in (*folder.glob(f"{_NEW}*"), *folder.glob(f"{_OLD}*")):
-                    _remove(left)
+                    _remove_left(left)
 
     def _put(self, archive: bytes) -> Code:
         digest = hashlib.sha256(archive).hexdigest()
@@ -259,6 +259,16 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     folders = os.walk(path)
     return sum(Path(at, name).lstat().st_size for at, _, names in folders for name in names)
+
+
+def _remove_left(path: Path) -> None:
+    """Remove what a crash left; where an installer that outlived it writes still, the next open."""
+    try:
+        _remove(path)
+    except OSError as error:
+        # Files that came or went while the folder was being removed.
+        if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+            raise
 
 
 def _remove(path: Path) -> None:

@@ -77,6 +77,24 @@ async def test_what_a_crash_left_under_temporary_names_is_gone_at_open(tmp_path:
     assert everything(tmp_path) == set()
 
 
+@pytest.mark.parametrize("number", [errno.ENOTEMPTY, errno.ENOENT])
+async def test_an_installer_that_outlives_a_crash_does_not_keep_the_store_shut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    (tmp_path / "dependencies" / ".new-abc" / "boto3").mkdir(parents=True)
+
+    def busy(path: Path) -> None:
+        raise OSError(number, os.strerror(number), path.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("mayfly.backends.files.code_store.shutil.rmtree", busy)
+        store = await FileCodeStore.open(tmp_path, plant=plant_tree)
+        await store.close()
+    store = await FileCodeStore.open(tmp_path, plant=plant_tree)
+    await store.close()
+    assert everything(tmp_path) == set()
+
+
 async def test_a_tree_that_a_crash_kept_from_its_name_is_made_when_it_comes_again(
     tmp_path: Path,
 ) -> None:
