@@ -193,3 +193,16 @@ def test_a_queue_and_a_table_get_mappings_that_follow_the_manifest(platform: Pla
     assert jobs["BatchSize"] == 6
     assert ask(platform, "DELETE", "/_mayfly/v1/functions/reader").status == 204
     assert lambda_.list_event_source_mappings()["EventSourceMappings"] == []
+
+
+def test_a_queue_that_shows_its_messages_too_early_changes_nothing(platform: Platform) -> None:
+    sqs = platform.client("sqs")
+    url = sqs.create_queue(QueueName="hasty", Attributes={"VisibilityTimeout": "5"})["QueueUrl"]
+    slow = manifest("slow", 'type = "queue"\nqueue = "hasty"')
+    text = str(slow["mayfly.toml"])
+    slow["mayfly.toml"] = text.replace("[[trigger]]", 'timeout = "10s"\n[[trigger]]', 1)
+    refusal = said(deploy(platform, slow))
+    assert 'nothing was changed: "slow": the queue "hasty" hides a message for 5 s' in refusal
+    assert ask(platform, "GET", "/_mayfly/v1/functions/slow").status == 404
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "10"})
+    assert "created" in changed(deploy(platform, slow))

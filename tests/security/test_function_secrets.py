@@ -60,8 +60,12 @@ def test_a_new_value_makes_a_new_snapshot_at_once(platform: Platform) -> None:
         assert _call(platform, name) == {"STRIPE_RENEWED": value}
 
 
-def test_a_secret_that_is_not_there_is_named_to_the_owner(platform: Platform) -> None:
-    _, last = _function(platform, 'secrets = ["stripe-missing"]')
+def test_a_deploy_that_is_granted_a_secret_that_is_not_there_changes_nothing(
+    platform: Platform,
+) -> None:
+    name, last = _function(platform, 'secrets = ["stripe-missing"]')
+    assert ask(platform, "GET", f"/_mayfly/v1/functions/{name}").status == 404
+    assert "nothing was changed" in last["error"]["message"]
     assert "stripe-missing" in last["error"]["message"]
     assert "mayfly secret set" in last["error"]["message"]
 

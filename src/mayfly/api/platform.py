@@ -134,8 +134,13 @@ class UrlSource(Protocol):
 class FunctionTriggers(Protocol):
     """What manifests say that functions are called for; `api.triggers` is one."""
 
-    def require(self, function_name: str, triggers: Sequence[Trigger]) -> None:
-        """Refuse triggers that cannot be made now, before anything is changed."""
+    def require(
+        self, function_name: str, triggers: Sequence[Trigger], settings: Settings | None = None
+    ) -> None:
+        """Refuse triggers that cannot be made now, and settings that do not fit what is there.
+
+        Before anything is changed.
+        """
         ...
 
     async def converge(self, function_name: str, triggers: Sequence[Trigger]) -> bool:

@@ -6,7 +6,9 @@ refuses triggers of its kind, by name.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mayfly.api.dispatch import Services
 from mayfly.api.platform import Platform
@@ -19,7 +21,10 @@ from mayfly.api.triggers.triggers import Triggers
 from mayfly.api.triggers.webhooks import WebhookRoom
 from mayfly.backends.sqlite.store import SqliteStore
 from mayfly.daemon.events import Events
-from mayfly.model.trigger import TriggerKind
+from mayfly.model.errors import MayflyError
+from mayfly.model.function import Settings
+from mayfly.model.grant import GrantKind
+from mayfly.model.trigger import QueueTrigger, Trigger, TriggerKind
 from mayfly.stores.objects.refusals import NoSuchBucket
 from mayfly.stores.triggers.store import TriggerStore
 
@@ -40,7 +45,29 @@ async def open_triggers(
         rooms[TriggerKind.WEBHOOK] = WebhookRoom(
             events.webhooks, events.secrets, platform.clock, platform.ids
         )
-    triggers.use(await TriggerStore.open(store), rooms)
+    triggers.use(await TriggerStore.open(store), rooms, partial(_unfit, events))
+
+
+def _unfit(events: Events, settings: Settings, triggers: Sequence[Trigger]) -> Sequence[str]:
+    """What of a function's settings does not fit the stores: a sentence each."""
+    found: list[str] = []
+    for trigger in triggers:
+        queue = None
+        if isinstance(trigger, QueueTrigger) and events.queues is not None:
+            queue = events.queues.catalogue.find(trigger.queue)
+        if queue is not None and queue.settings.visibility_s < settings.timeout_s:
+            found.append(
+                f'the queue "{queue.name}" hides a message for {queue.settings.visibility_s} s, '
+                f"less than the function's timeout of {settings.timeout_s} s, so that others would "
+                "get it meanwhile; make the queue's VisibilityTimeout longer or the timeout shorter"
+            )
+    for grant in settings.grants:
+        if grant.kind is GrantKind.SECRETS and events.secrets is not None:
+            try:
+                events.secrets.resolve_nowait([grant.target])
+            except MayflyError as error:
+                found.append(f"it is granted a secret: {error.message}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)

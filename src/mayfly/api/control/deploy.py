@@ -56,7 +56,7 @@ async def deploy(
         MayflyError: Nothing was changed, unless it says otherwise.
     """
     built = await platform.builder.deploy(archive, on_step)
-    platform.triggers.require(built.name, built.triggers)
+    platform.triggers.require(built.name, built.triggers, built.settings)
     function, changed, lost = await _put_function(platform, built)
     if lost:
         on_step({"step": "grants", "ms": 0.0, "taken": [granting.written(one) for one in lost]})

@@ -10,12 +10,21 @@ anything is made, so that what a crash leaves half done is known, and finished b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from mayfly.api.triggers.room import Room, kind_of
 from mayfly.model.errors import InvalidParameter
+from mayfly.model.function import Settings
 from mayfly.model.trigger import Trigger, TriggerKind
 from mayfly.stores.triggers.store import TriggerStore
+
+Unfit = Callable[[Settings, Sequence[Trigger]], Sequence[str]]
+
+
+def _nothing_is(settings: Settings, triggers: Sequence[Trigger]) -> Sequence[str]:
+    """Nobody looks at the settings."""
+    del settings, triggers
+    return ()
 
 
 class Triggers:
@@ -24,15 +33,28 @@ class Triggers:
     def __init__(self) -> None:
         self._store: TriggerStore | None = None
         self._rooms: Mapping[TriggerKind, Room] = {}
+        self._unfit: Unfit = _nothing_is
         self._turn = asyncio.Lock()
 
-    def use(self, store: TriggerStore, rooms: Mapping[TriggerKind, Room]) -> None:
-        """Work with these from now on: the stores are opened after the platform is made."""
+    def use(
+        self,
+        store: TriggerStore,
+        rooms: Mapping[TriggerKind, Room],
+        unfit: Unfit | None = None,
+    ) -> None:
+        """Work with these from now on: the stores are opened after the platform is made.
+
+        Args:
+            unfit: What of a function's settings does not fit what is there: a sentence each.
+        """
         self._store = store
         self._rooms = rooms
+        self._unfit = unfit or _nothing_is
 
-    def require(self, function_name: str, triggers: Sequence[Trigger]) -> None:
-        """Refuse triggers that cannot be made now.
+    def require(
+        self, function_name: str, triggers: Sequence[Trigger], settings: Settings | None = None
+    ) -> None:
+        """Refuse triggers that cannot be made now, and settings that do not fit what is there.
 
         Raises:
             InvalidParameter: With everything that is missing, and what to do about it.
@@ -46,6 +68,9 @@ class Triggers:
         if problems:
             said = "; ".join(dict.fromkeys(problems))
             raise InvalidParameter(f'nothing was changed: a trigger of "{function_name}": {said}')
+        unfit = () if settings is None else self._unfit(settings, triggers)
+        if unfit:
+            raise InvalidParameter(f'nothing was changed: "{function_name}": {"; ".join(unfit)}')
 
     async def converge(self, function_name: str, triggers: Sequence[Trigger]) -> bool:
         """Make it so; whether anything changed.
