@@ -85,3 +85,20 @@ def test_amazons_error_message_is_shown(call: Call, fake: FakePlatform) -> None:
     fake.answer("POST", PATH, json_answer({"Type": "User", "Message": "Rate exceeded"}, 429))
     done = call(*fake.arguments("invoke", "hello"))
     assert (done.code, done.err) == (1, "mayfly: Rate exceeded\n")
+
+
+def test_a_file_written_as_curl_has_it_is_told_how_it_is_given(
+    call: Call, fake: FakePlatform
+) -> None:
+    done = call(*fake.arguments("invoke", "hello", "@event.json"))
+    assert done.code == 2
+    assert "a file is given by --file event.json" in done.err
+
+
+def test_what_cannot_be_reached_is_told_with_the_grants(call: Call, fake: FakePlatform) -> None:
+    error = json.dumps({"errorType": "NoCredentialsError", "errorMessage": "Unable to locate"})
+    headers = {"x-amz-function-error": "Unhandled"}
+    fake.answer("POST", PATH, Answer(200, error.encode(), headers))
+    done = call(*fake.arguments("invoke", "hello"))
+    assert done.code == 1
+    assert "`mayfly grants hello`" in done.err

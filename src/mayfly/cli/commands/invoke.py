@@ -77,6 +77,22 @@ def command(
     _print_raw(reply.body)
 
 
+# What clients raise in a function that was not granted what they want to reach.
+_UNREACHABLE = frozenset(
+    {
+        "NoCredentialsError",
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+        "NameResolutionError",
+        "NewConnectionError",
+        "ConnectionError",
+        "ConnectError",
+        "URLError",
+        "gaierror",
+    }
+)
+
+
 def _payload(event: str | None, event_file: Path | None) -> bytes:
     if event is not None and event_file is not None:
         raise click.UsageError("the event is given twice, as text and as --file; give one")
@@ -95,9 +111,13 @@ def _checked(content: bytes) -> bytes:
         json.loads(content)
     except ValueError as error:
         shown = content[:40].decode(errors="replace")
+        remedy = (
+            f"a file is given by --file {shown[1:]}"
+            if shown.startswith("@")
+            else "in a shell, put it between single quotes"
+        )
         raise Failed(
-            f"the event is not JSON ({error}): {shown}; in a shell, put it between single quotes",
-            exit_code=USAGE,
+            f"the event is not JSON ({error}): {shown}; {remedy}", exit_code=USAGE
         ) from None
     return content
 
@@ -124,5 +144,7 @@ def _function_error(name: str, body: bytes) -> Failed:
     kind = document.text(error, "errorType", "error")
     trace = "".join(document.texts(error, "stackTrace"))
     hint = "" if trace else f"; `mayfly logs {name}` may say more"
+    if kind in _UNREACHABLE:
+        hint += f"; it reaches what it was granted and nothing else: `mayfly grants {name}`"
     message = document.text(error, "errorMessage", "no message").strip()
     return Failed(f"{name} failed with {kind}: {message}{hint}", detail=trace)
