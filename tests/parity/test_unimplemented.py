@@ -31,6 +31,16 @@ IMPLEMENTED = {
     "TagResource",
     "UntagResource",
     "ListTags",
+    "PutFunctionEventInvokeConfig",
+    "UpdateFunctionEventInvokeConfig",
+    "GetFunctionEventInvokeConfig",
+    "ListFunctionEventInvokeConfigs",
+    "DeleteFunctionEventInvokeConfig",
+    "CreateEventSourceMapping",
+    "GetEventSourceMapping",
+    "ListEventSourceMappings",
+    "UpdateEventSourceMapping",
+    "DeleteEventSourceMapping",
 }
 
 MODEL = ServiceModel(Loader().load_service_model("lambda", "service-2"), "lambda")

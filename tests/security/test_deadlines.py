@@ -169,7 +169,9 @@ async def test_what_an_import_started_goes_with_its_snapshot(
 async def test_a_fork_bomb_is_held_still_until_its_deadline(driver: Driver, tmp_path: Path) -> None:
     """Where a cgroup counts its processes; elsewhere the kernel refuses them early anyway."""
     box = await open_box(driver, tmp_path, HOSTILE + HANDLER)
-    need(_has_cgroup(box.snapshot.facts.pid), "cgroups that may be written")
+    if not _has_cgroup(box.snapshot.facts.pid):
+        need(os.geteuid() != 0, "cgroups that may be written")
+        pytest.skip("an ordinary user has no cgroup here")
     quiet = _below(_keeper(box))
     isolate, beside = await box.isolates(2)
     bomb = await box.invoke("fork_bomb", timeout_s=4, isolate=isolate)

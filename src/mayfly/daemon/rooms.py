@@ -151,9 +151,7 @@ async def open_rooms(
     events = await open_events(base, stack)
     if events.secrets is not None:
         grants.use_secrets(events.secrets, engine.renew)
-    webhooks = events.webhooks.all_nowait if events.webhooks is not None else tuple
-    audit = AuditControl(driver, grants.preview, webhooks, pids_max=settings.pids_max)
-    further = {**audit.routes, **LearnControl(grants.record, engine.rehearse).routes}
+    further = _looking(settings, driver, grants, engine, events)
     services = _services(platform, events, further)
     await open_triggers(triggers, platform, store, services, events)
     return Rooms(platform, engine, driver, grants, services, events)
@@ -163,6 +161,15 @@ def _planter(runtimes: Mapping[str, RuntimeInfo]) -> Callable[[bytes, Path], Non
     """Makes trees of archives, their bytecode for the newest runtime made ahead."""
     default = next(reversed(list(runtimes)), "")
     return partial(plant_tree, interpreter=runtimes[default].executable if default else None)
+
+
+def _looking(
+    settings: Config, driver: ProcessDriver, grants: SnapshotGrants, engine: Engine, events: Events
+) -> Routes:
+    """The control API's routes that look at what a function can do and does."""
+    webhooks = events.webhooks.all_nowait if events.webhooks is not None else tuple
+    audit = AuditControl(driver, grants.preview, webhooks, pids_max=settings.pids_max)
+    return {**audit.routes, **LearnControl(grants.record, engine.rehearse).routes}
 
 
 def _services(platform: Platform, events: Events, further: Routes) -> Services:
