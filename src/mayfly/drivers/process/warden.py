@@ -189,6 +189,11 @@ class Warden:
         for pid in self._launchers:
             # Not reaped yet, so the number is still its own.
             os.kill(pid, signal.SIGKILL)
+        for base in self._charter.cgroup_bases.values():
+            # Launchers remove what they have made; where none made a snapshot, this is left. Not
+            # empty when the next daemon uses it.
+            with contextlib.suppress(OSError):
+                Path(base).rmdir()
         os._exit(0)
 
 
