@@ -66,6 +66,7 @@ class Warden:
         self._runtimes = runtimes
         self._data_fd = data_fd
         self._launchers: set[int] = set()
+        self._builders: set[int] = set()
 
     def run(self) -> None:
         """Serve until the daemon's end closes; then see the launchers out."""
@@ -135,7 +136,9 @@ class Warden:
 
     def _build(self, runtime: RuntimeInfo, answer_to: socket.socket) -> None:
         """In a child, so that nobody waits for the disk."""
-        if os.fork():
+        pid = os.fork()
+        if pid:
+            self._builders.add(pid)
             return
         signal.set_wakeup_fd(-1)
         try:
@@ -180,10 +183,14 @@ class Warden:
         with contextlib.suppress(ChildProcessError):
             while (pid := os.waitpid(-1, os.WNOHANG)[0]) != 0:
                 self._launchers.discard(pid)
+                self._builders.discard(pid)
 
     def _end(self) -> NoReturn:
+        for pid in self._builders:
+            # Nobody waits for its tree any more; what it leaves is swept at the next start.
+            os.kill(pid, signal.SIGKILL)
         deadline = time.monotonic() + _END_S  # noqa: TID251 - no clock is handed in here
-        while self._launchers and time.monotonic() < deadline:  # noqa: TID251
+        while (self._launchers or self._builders) and time.monotonic() < deadline:  # noqa: TID251
             time.sleep(0.01)  # noqa: TID251
             self._reap()
         for pid in self._launchers:
