@@ -17,13 +17,12 @@ from dataclasses import replace
 
 import msgspec
 
-from mayfly.api.certificates import Certificate
 from mayfly.api.listener import Listener, Server
 from mayfly.api.platform import Platform
 from mayfly.api.server import create_app
 from mayfly.daemon.rooms import open_rooms
 from mayfly.daemon.separation import Standing
-from mayfly.daemon.tls import keep_fresh, open_tls
+from mayfly.daemon.tls import ShownCertificate, keep_fresh, open_tls
 from mayfly.daemon.world import RealClock
 from mayfly.drivers.process.driver import ProcessDriver
 from mayfly.engine.engine import Engine
@@ -108,7 +107,7 @@ async def _warm_up(driver: ProcessDriver, platform: Platform) -> None:
 
 @contextlib.contextmanager
 def _announced(
-    standing: Standing, listener: Listener, platform: Platform, certificate: Certificate | None
+    standing: Standing, listener: Listener, platform: Platform, certificate: ShownCertificate | None
 ) -> Iterator[None]:
     """Say in the data folder where this platform listens, for as long as it does."""
     document: dict[str, object] = {

@@ -3,6 +3,9 @@
 tls = "auto"   on, unless the address is a loopback's
 tls = "on"     on
 tls = "off"    plain HTTP, said by somebody who has a proxy in front, or knows why
+
+The library that reads and makes certificates is loaded only where one is shown: it is 8 MB that a
+listener on a loopback need not hold.
 """
 
 from __future__ import annotations
@@ -11,10 +14,11 @@ import ipaddress
 import itertools
 import logging
 import socket
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Protocol
 
-from mayfly.api.certificates import Certificate
 from mayfly.api.listener import Listener
 from mayfly.config import Config
 from mayfly.model.errors import InvalidParameter, MayflyError
@@ -24,7 +28,24 @@ from mayfly.telemetry import LogEvent, event_log
 _LOOK_AGAIN_S = 3_600.0
 
 
-def open_tls(settings: Config, listener: Listener, clock: Clock) -> Certificate | None:
+class ShownCertificate(Protocol):
+    """What of `api.certificates.Certificate` the daemon uses."""
+
+    path: Path
+    context: ssl.SSLContext
+    fingerprint: str
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it was made here."""
+        ...
+
+    def refresh(self, now_ms: float) -> bool:
+        """Renew or reload it where that is due; whether it changed."""
+        ...
+
+
+def open_tls(settings: Config, listener: Listener, clock: Clock) -> ShownCertificate | None:
     """The listener's certificate, or None where it speaks plain HTTP.
 
     Raises:
@@ -39,12 +60,14 @@ def open_tls(settings: Config, listener: Listener, clock: Clock) -> Certificate 
         settings.tls == "auto" and address.is_loopback and not certificate
     ):
         return None
+    from mayfly.api.certificates import Certificate  # noqa: PLC0415 see above
+
     given = (_path(certificate), _path(key)) if certificate else None
     names = list(dict.fromkeys(_names(listener.host, address)))
     return Certificate(settings.data / "tls", names, given=given, now_ms=clock.now_ms())
 
 
-async def keep_fresh(certificate: Certificate, clock: Clock) -> None:
+async def keep_fresh(certificate: ShownCertificate, clock: Clock) -> None:
     """Renew what was made here before it ends, and take in configured files that change."""
     while True:
         await clock.sleep(_LOOK_AGAIN_S)
